@@ -1,0 +1,1 @@
+"""Flowquery: what the Lambda functions share."""

@@ -1,0 +1,159 @@
+"""Checks of what comes in. Each raises InvalidInput with the field and what is allowed, before any AWS call."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from flowquery.errors import InvalidInput
+from flowquery.model import Poll, Query, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TYPE_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+
+# Botocore sends `.`, `..` and the empty string as they are, and each reaches another resource.
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
+_OBSERVED = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+LONGEST_TIMEOUT_SECONDS = 86_400
+
+
+def parse_object(value: object, name: str = "the event") -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{name}: expected an object, got {_type_name(value)}")
+    return cast("Mapping[str, object]", value)
+
+
+def is_id(value: object) -> bool:
+    return type(value) is str and _ID.fullmatch(value) is not None
+
+
+def parse_id(event: Mapping[str, object], field: str) -> str:
+    """Return the id; an id ends up in a URL, so nothing else than these characters may leave."""
+    value = _required(event, field)
+    if not is_id(value):
+        raise InvalidInput(
+            f"{field}: expected a string of 1 to 128 letters, digits, '-' or '_' that begins with a letter or digit, "
+            f"got {_type_name(value)}{f' of {len(value)} characters' if isinstance(value, str) else ''}"
+        )
+    return cast("str", value)
+
+
+def parse_query(event: object) -> Query:
+    fields = parse_object(event)
+    return Query(parse_id(fields, "scopeId"), parse_id(fields, "queryId"))
+
+
+def parse_selection(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> Selection:
+    """Return metric, category and window; `allowed` has the enums of the service model."""
+    metric_name = _choice(fields, "metricName", allowed["metricName"])
+    destination_category = _choice(fields, "destinationCategory", allowed["destinationCategory"])
+    start_time, end_time = parse_time(fields, "startTime"), parse_time(fields, "endTime")
+    if end_time <= start_time:
+        raise InvalidInput(f"endTime: expected a time after startTime, got {fields['endTime']!r}")
+    return Selection(metric_name, destination_category, start_time, end_time)
+
+
+def parse_time(fields: Mapping[str, object], field: str) -> datetime:
+    """Return the time in UTC; takes ISO 8601 (without an offset it is UTC) or epoch seconds."""
+    value = _required(fields, field)
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        else:
+            moment = datetime.fromtimestamp(_finite(value), UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        moment = _LATEST
+    if not _EARLIEST <= moment < _LATEST or moment.microsecond:
+        raise InvalidInput(
+            f"{field}: expected whole seconds between the years 2000 and 2099, as ISO 8601 "
+            f"(2026-11-24T08:00:00Z) or epoch seconds, got {_shown(value)}"
+        )
+    return moment
+
+
+def parse_seconds(
+    fields: Mapping[str, object], field: str, default: float, *, at_least: float, at_most: float
+) -> float:
+    value = fields.get(field, default)
+    try:
+        seconds = _finite(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = -1.0
+    if not at_least <= seconds <= at_most:
+        raise InvalidInput(f"{field}: expected a number from {at_least:g} to {at_most:g}, got {_shown(value)}")
+    return seconds
+
+
+def parse_count(fields: Mapping[str, object], field: str, default: int | None = None) -> int:
+    """Return a whole number from 0 on; required where there is no default."""
+    value = _required(fields, field) if default is None else fields.get(field, default)
+    if type(value) is not int or not 0 <= value <= 10**9:
+        raise InvalidInput(f"{field}: expected a whole number from 0 to 1000000000, got {_shown(value)}")
+    return value
+
+
+def parse_poll(fields: Mapping[str, object]) -> Poll:
+    """Return what the previous call answered as `poll`, or a new one; anything that no call answers is refused."""
+    if fields.get("poll") is None:
+        return Poll()
+    known = {f"poll.{name}": value for name, value in parse_object(fields["poll"], "poll").items()}
+    unknown = sorted(known.keys() - {f"poll.{name}" for name in Poll().to_json()})
+    if unknown:
+        raise InvalidInput(f"{_shown(unknown[0])}: not a field of poll; hand back what the previous call answered")
+    if type(_required(known, "poll.exhausted")) is not bool:
+        raise InvalidInput(f"poll.exhausted: expected true or false, got {_shown(known['poll.exhausted'])}")
+    _required(known, "poll.elapsedSeconds")
+    return Poll(
+        wait_seconds=parse_count(known, "poll.waitSeconds"),
+        exhausted=bool(known["poll.exhausted"]),
+        elapsed_seconds=parse_seconds(known, "poll.elapsedSeconds", 0, at_least=0, at_most=10**9),
+        checks=parse_count(known, "poll.checks"),
+        observed=_observed(known),
+        transitions=parse_count(known, "poll.transitions", 0),
+    )
+
+
+def _observed(known: Mapping[str, object]) -> dict[str, int]:
+    observed = parse_object(_required(known, "poll.observed"), "poll.observed")
+    names = [name for name in observed if type(name) is not str or not _OBSERVED.fullmatch(name)]
+    if names or len(observed) > 12:
+        raise InvalidInput(f"poll.observed: expected at most 12 statuses, got {_shown(names or len(observed))}")
+    return {name: parse_count({"poll.observed": count}, "poll.observed") for name, count in observed.items()}
+
+
+def _required(fields: Mapping[str, object], field: str) -> object:
+    if fields.get(field) is not None:
+        return fields[field]
+    alike = [name for name in fields if type(name) is str and name.lower() == field.lower() and name != field]
+    hint = f"; {_shown(alike[0])} is written otherwise" if alike else ""
+    hint = "; the event is wrapped in 'Payload'" if "Payload" in fields else hint
+    raise InvalidInput(f"{field}: required, but missing{hint}")
+
+
+def _choice(fields: Mapping[str, object], field: str, allowed: tuple[str, ...]) -> str:
+    value = _required(fields, field)
+    if type(value) is not str or value not in allowed:
+        raise InvalidInput(f"{field}: expected one of {', '.join(allowed)}, got {_shown(value)}")
+    return value
+
+
+def _finite(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(cast("float", value)):
+        raise ValueError
+    return float(cast("float", value))
+
+
+def _type_name(value: object) -> str:
+    return _TYPE_NAMES.get(type(value), "a number")
+
+
+def _shown(value: object) -> str:
+    """Return the value for a message, short enough for an error's Cause."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -1,0 +1,105 @@
+"""What the functions talk about. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+class Status(StrEnum):
+    """The states of a query, from the botocore service model (`WorkloadInsightsTopContributorsDataQueryStatus`)."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+IN_PROGRESS = frozenset({Status.QUEUED.value, Status.RUNNING.value})
+ENDED = frozenset(Status) - IN_PROGRESS
+
+
+@dataclass(frozen=True)
+class Query:
+    scope_id: str
+    query_id: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"scopeId": self.scope_id, "queryId": self.query_id}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a query asks for: one metric and one destination category over a window of time, in UTC."""
+
+    metric_name: str
+    destination_category: str
+    start_time: datetime
+    end_time: datetime
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "metricName": self.metric_name,
+            "destinationCategory": self.destination_category,
+            "startTime": timestamp_text(self.start_time),
+            "endTime": timestamp_text(self.end_time),
+        }
+
+
+@dataclass(frozen=True)
+class Poll:
+    """What is known about the watching of one query; handed back by the caller, so no store is needed.
+
+    Attributes
+    ----------
+    wait_seconds
+        Advice: how long to wait before the next check, whole seconds. Already counted in `elapsed_seconds`.
+    exhausted
+        The query goes on but the budget is spent.
+    elapsed_seconds
+        Budget spent so far: time held, waits granted, retries charged.
+    checks
+        Status calls that were made, failed ones included.
+    observed
+        How often each status, and each absorbed fault, was seen.
+    transitions
+        State transitions that watching took so far: two for each answer, one for each wait and each retry.
+    """
+
+    wait_seconds: int = 0
+    exhausted: bool = False
+    elapsed_seconds: float = 0.0
+    checks: int = 0
+    observed: Mapping[str, int] = field(default_factory=dict)
+    transitions: int = 0
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "waitSeconds": self.wait_seconds,
+            "exhausted": self.exhausted,
+            "elapsedSeconds": round(self.elapsed_seconds, 3),
+            "checks": self.checks,
+            "observed": dict(self.observed),
+            "transitions": self.transitions,
+        }
+
+
+@dataclass(frozen=True)
+class Peak:
+    value: float
+    label: str
+    timestamp: str
+
+    def to_json(self) -> dict[str, object]:
+        return {"value": self.value, "label": self.label[:256], "timestamp": self.timestamp}
+
+
+def timestamp_text(moment: datetime) -> str:
+    """ISO 8601 in UTC with a `Z`, the form of every timestamp in outputs and stored rows."""
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,97 @@
+"""Rows on disk to one object on S3, whole or not at all: the conditional put is the commit."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from flowquery import nfm
+from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
+from flowquery.model import Peak
+from flowquery.results import Summary, spool
+from flowquery.sdk import CONFIG, http_status, named_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_s3 import S3Client
+
+    from flowquery.results import Fetch
+
+SCHEMA_VERSION = "1"
+PUT_ATTEMPTS = 3
+_PUT_CONFIG = CONFIG.merge(Config(read_timeout=20))
+_LONGEST_LABEL = 900  # S3 takes 2 KB of metadata
+
+
+@cache
+def client() -> S3Client:
+    return boto3.client("s3", config=_PUT_CONFIG)
+
+
+def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], float]) -> dict[str, object]:
+    """Spool the results and store them unless their object is there; return where, and what it holds.
+
+    Raises
+    ------
+    AccessDenied, Throttled, TransientFault, InvalidRequest
+        As S3 answers; nothing was stored. Also whatever fetching raises.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows")
+        summary = spool(fetch, nfm.results_pages(fetch.query), path, remaining_seconds)
+        key = fetch.key(summary)
+        if not _put_once(bucket, key, path, _metadata(fetch, summary)):
+            summary = _stored_summary(bucket, key)
+    return {"bucket": bucket, "key": key, **summary.to_json()}
+
+
+def _put_once(bucket: str, key: str, path: Path, metadata: Mapping[str, str]) -> bool:
+    """Tell whether this put stored the object: S3 answers 412 where it is there, 409 where another put is under way."""
+    for _ in range(PUT_ATTEMPTS):
+        with path.open("rb") as body:
+            try:
+                with named_errors():
+                    client().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", Metadata=metadata)
+            except InvalidRequest as error:
+                status = http_status(error.__cause__)
+                if status == 412:
+                    return False
+                if status != 409:
+                    raise
+            else:
+                return True
+    raise TransientFault(f"PutObject: another put of s3://{bucket}/{key} is under way")
+
+
+def _metadata(fetch: Fetch, summary: Summary) -> dict[str, str]:
+    held, peak = summary.to_json(), summary.peak
+    if peak and len(json.dumps(peak.label)) > _LONGEST_LABEL:
+        held["peak"] = Peak(peak.value, "", peak.timestamp).to_json()
+    about = {name: str(value) for name, value in fetch.to_json().items()}
+    return {**about, "schemaVersion": SCHEMA_VERSION, "summary": json.dumps(held)}
+
+
+def _stored_summary(bucket: str, key: str) -> Summary:
+    with named_errors():
+        metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
+    try:
+        held = json.loads(metadata["summary"])
+        peak = Peak(**held["peak"]) if held["peak"] else None
+        return Summary(
+            unit=held["unit"],
+            rows=held["rows"],
+            series=held["series"],
+            peak=peak,
+            first_timestamp=held["firstTimestamp"] or "",
+            last_timestamp=held["lastTimestamp"] or "",
+            sha256=held["sha256"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error

@@ -1,0 +1,33 @@
+"""Lambda function GetQueryResults."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from flowquery import nfm, store
+from flowquery.cost import run_cost
+from flowquery.observability import LOGGER
+from flowquery.results import Fetch
+from flowquery.store import fetch_and_store
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+BUCKET = os.environ["RESULTS_BUCKET"]
+nfm.client()
+store.client()
+
+
+@LOGGER.inject_lambda_context
+def handler(event: object, context: LambdaContext) -> dict[str, object]:
+    """Fetch all pages of a query's results and store them as one object, whole or not at all.
+
+    Takes `events/get_query_results.json`, answers `schemas/run_query.output.json`, never the rows. Raises InvalidInput
+    and the errors of GetQueryResultsWorkloadInsightsTopContributorsData and PutObject by `flowquery.errors`.
+    """
+    fetch, cost = Fetch.parse(event, nfm.allowed_values()), run_cost(event)
+    results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
+    answer = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, "cost": cost}
+    LOGGER.info("stored", extra=answer)
+    return answer

@@ -1,0 +1,29 @@
+"""Lambda function GetQueryStatus: the status step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowquery import nfm
+from flowquery.observability import LOGGER
+from flowquery.watch import Watch, watch
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+nfm.client()
+
+
+@LOGGER.inject_lambda_context
+def handler(event: object, context: LambdaContext) -> dict[str, object]:
+    """Look at a query, hold while that pays, and answer its status and what to do next.
+
+    Takes `{"scopeId", "queryId"}`, and optionally `poll` (what the previous call answered), `holdSeconds` (0: look
+    once), `timeoutSeconds` (the budget for the whole query, 1800) and `retryCount`. Answers at most 2 KB:
+    `{"scopeId", "queryId", "status", "poll": {"waitSeconds", "exhausted", "elapsedSeconds", "checks", "observed", …}}`.
+    Raises InvalidInput and the errors of GetQueryStatusWorkloadInsightsTopContributorsData by `flowquery.errors`.
+    """
+    request = Watch.parse(event)
+    answer = watch(request, nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000)
+    LOGGER.info("status", extra=answer)
+    return answer
