@@ -1,0 +1,272 @@
+"""CloudFormation: SAM templates, and the resources and properties that moto leaves out in silence.
+
+What moto does not create is created here through the service's own API, as CloudFormation does it; what is not
+simulated is on a list; and any other type fails the stack.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+Template = dict[str, Any]
+Properties = dict[str, Any]
+
+NOT_SIMULATED = {
+    "AWS::S3::BucketPolicy": "moto ignores its condition on TLS and would deny everything",
+}
+
+
+def _apply_schedule(physical_id: str, properties: Properties) -> None:
+    _client("scheduler").create_schedule(**{"Name": physical_id, **properties})
+
+
+def _apply_alarm(physical_id: str, properties: Properties) -> None:
+    _client("cloudwatch").put_metric_alarm(**{"AlarmName": physical_id, **properties})
+
+
+def _apply_subscription(_: str, properties: Properties) -> None:
+    _client("sns").subscribe(**properties)
+
+
+def _apply_topic_policy(_: str, properties: Properties) -> None:
+    for topic in properties["Topics"]:
+        policy = json.dumps(properties["PolicyDocument"])
+        _client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+
+
+def _apply_event_invoke_config(_: str, properties: Properties) -> None:
+    _client("lambda").put_function_event_invoke_config(**properties)
+
+
+# Types that moto's CloudFormation does not know at all.
+ADDED: Mapping[str, Callable[[str, Properties], None]] = {
+    "AWS::Scheduler::Schedule": _apply_schedule,
+    "AWS::CloudWatch::Alarm": _apply_alarm,
+    "AWS::SNS::Subscription": _apply_subscription,
+    "AWS::SNS::TopicPolicy": _apply_topic_policy,
+    "AWS::Lambda::EventInvokeConfig": _apply_event_invoke_config,
+}
+
+
+def _complete_bucket(name: str, properties: Properties) -> None:
+    s3 = _client("s3")
+    if "PublicAccessBlockConfiguration" in properties:
+        block = properties["PublicAccessBlockConfiguration"]
+        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
+    if "LifecycleConfiguration" in properties:
+        rules = [_lifecycle_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
+        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+
+
+def _lifecycle_rule(rule: Properties) -> Properties:
+    days = int(rule["ExpirationInDays"])
+    return {
+        "ID": rule["Id"],
+        "Status": rule["Status"],
+        "Filter": {"Prefix": rule["Prefix"]},
+        "Expiration": {"Days": days},
+    }
+
+
+def _complete_log_group(name: str, properties: Properties) -> None:
+    _client("logs").put_retention_policy(logGroupName=name, retentionInDays=int(properties["RetentionInDays"]))
+
+
+def _complete_queue(url: str, properties: Properties) -> None:
+    attributes = {name: str(value).lower() for name, value in properties.items() if name != "QueueName"}
+    _client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
+
+
+def _complete_topic(arn: str, properties: Properties) -> None:
+    for name in ("DisplayName", "KmsMasterKeyId"):
+        if name in properties:
+            value = properties[name]
+            _client("sns").set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
+
+
+def _complete_state_machine(arn: str, properties: Properties) -> None:
+    logging, tracing = properties["LoggingConfiguration"], properties["TracingConfiguration"]
+    groups = [destination["CloudWatchLogsLogGroup"] for destination in logging["Destinations"]]
+    destinations = [{"cloudWatchLogsLogGroup": {"logGroupArn": group["LogGroupArn"]}} for group in groups]
+    _client("stepfunctions").update_state_machine(
+        stateMachineArn=arn,
+        loggingConfiguration={
+            "level": logging["Level"],
+            "includeExecutionData": logging["IncludeExecutionData"],
+            "destinations": destinations,
+        },
+        tracingConfiguration={"enabled": tracing["Enabled"]},
+    )
+
+
+# Types that moto creates without some of the template's properties.
+COMPLETED: Mapping[str, Callable[[str, Properties], None]] = {
+    "AWS::S3::Bucket": _complete_bucket,
+    "AWS::Logs::LogGroup": _complete_log_group,
+    "AWS::SQS::Queue": _complete_queue,
+    "AWS::SNS::Topic": _complete_topic,
+    "AWS::StepFunctions::StateMachine": _complete_state_machine,
+}
+
+
+def install() -> None:
+    """Swap the backend. Call it before the server answers its first request."""
+    cloudformation_backends.backend = Backend
+    cloudformation_backends.clear()
+
+
+class Backend(CloudFormationBackend):
+    @property
+    def _url_module(self) -> Any:
+        return importlib.import_module("moto.cloudformation.urls")
+
+    def create_stack(self, name: str, template: str, parameters: dict[str, str], *args: Any, **kwargs: Any) -> Stack:
+        expanded = expand(template, parameters)
+        stack = super().create_stack(name, json.dumps(expanded), parameters, *args, **kwargs)
+        _complete(stack)
+        return stack
+
+    def create_change_set(
+        self, stack_name: str, change_set_name: str, template: str, parameters: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        expanded = json.dumps(expand(template, parameters))
+        return super().create_change_set(stack_name, change_set_name, expanded, parameters, *args, **kwargs)
+
+    def execute_change_set(self, change_set_name: str, stack_name: str | None = None) -> None:
+        super().execute_change_set(change_set_name, stack_name)
+        names = {change_set_name, stack_name}
+        for change_set in self.change_sets.values():
+            if names & {change_set.change_set_id, change_set.change_set_name}:
+                stack = change_set.stack
+                stack.output_map = stack._create_output_map()
+                _complete(stack)
+
+    def delete_stack(self, name_or_stack_id: str) -> None:
+        scheduler, cloudwatch = _client("scheduler"), _client("cloudwatch")
+        for stack in [stack for stack in self.stacks.values() if name_or_stack_id in (stack.name, stack.stack_id)]:
+            for logical_id, kind, _ in _resources(stack):
+                if kind == "AWS::Scheduler::Schedule":
+                    scheduler.delete_schedule(Name=_physical_id(stack, logical_id))
+                elif kind == "AWS::CloudWatch::Alarm":
+                    cloudwatch.delete_alarms(AlarmNames=[_physical_id(stack, logical_id)])
+        super().delete_stack(name_or_stack_id)
+
+
+def expand(text: str, parameters: Mapping[str, str]) -> Template:
+    """Return the template as CloudFormation sees it after the SAM transform, state machine definitions included."""
+    template = yaml_parse(text)
+    machines = {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::StateMachine" and "DefinitionUri" in resource["Properties"]
+    }
+    definitions = {name: _definition(properties) for name, properties in machines.items()}
+    if template.get("Transform"):
+        template = transform(template, dict(parameters), _NoManagedPolicies())
+    for name, definition in definitions.items():
+        template["Resources"][name]["Properties"]["DefinitionString"] = definition
+    known = parsing.get_model_map().keys() | ADDED.keys() | NOT_SIMULATED.keys()
+    unknown = sorted({resource["Type"] for resource in template["Resources"].values()} - known)
+    if unknown:
+        raise ValidationError(message=f"Not simulated, and not on the list of what is not: {', '.join(unknown)}")
+    return template
+
+
+class _NoManagedPolicies:
+    def load(self) -> dict[str, str]:
+        return {}
+
+
+def _definition(properties: Properties) -> Template:
+    """Return the definition in S3 with its substitutions, and leave in its place what the transform accepts."""
+    location = properties.pop("DefinitionUri")
+    if isinstance(location, str):
+        bucket, _, key = location.removeprefix("s3://").partition("/")
+        location = {"Bucket": bucket, "Key": key}
+    body = _client("s3").get_object(Bucket=location["Bucket"], Key=location["Key"])["Body"].read()
+    properties["Definition"] = {"StartAt": "Placeholder"}
+    substitutions = properties.pop("DefinitionSubstitutions", {})
+    # Joined rather than Fn::Sub: moto's would turn the `$$` of the context object into `$`.
+    parts = re.split(r"\$\{(\w+)\}", json.dumps(yaml.safe_load(body)))
+    return {"Fn::Join": ["", [substitutions[part] if index % 2 else part for index, part in enumerate(parts)]]}
+
+
+def _complete(stack: Stack) -> None:
+    for logical_id, kind, resource in _resources(stack):
+        condition = resource.get("Condition")
+        if condition and not stack.resource_map.lazy_condition_map[condition]:
+            continue
+        apply = ADDED.get(kind) or COMPLETED.get(kind)
+        if apply:
+            properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
+            apply(_physical_id(stack, logical_id), _numbers(properties))
+
+
+def _resources(stack: Stack) -> list[tuple[str, str, Template]]:
+    return [(name, resource["Type"], resource) for name, resource in stack.template_dict["Resources"].items()]
+
+
+def _physical_id(stack: Stack, logical_id: str) -> str:
+    created = stack.resource_map._parsed_resources.get(logical_id)
+    return str(created.physical_resource_id) if created else f"{stack.name}-{logical_id}"
+
+
+def _numbers(value: Any) -> Any:
+    """Return what parameters of type Number have made text as numbers again."""
+    if isinstance(value, dict):
+        return {name: _numbers(part) for name, part in value.items()}
+    return [_numbers(part) for part in value] if isinstance(value, list) else value
+
+
+def package(path: Path, s3: Any, bucket: str) -> str:
+    """Upload what the template at `path` points to, and return it with the places on S3, as `sam package` does."""
+    template = yaml_parse(path.read_text("utf-8"))
+    uploaded: dict[str, str] = {}
+
+    def upload(local: str, body: Callable[[], bytes]) -> str:
+        if local not in uploaded:
+            key = local.strip("/").replace("/", "-")
+            s3.put_object(Bucket=bucket, Key=key, Body=body())
+            uploaded[local] = f"s3://{bucket}/{key}"
+        return uploaded[local]
+
+    places = [template.get("Globals", {}).get("Function", {})]
+    places += [resource.get("Properties", {}) for resource in template["Resources"].values()]
+    for properties in places:
+        for name in ("CodeUri", "ContentUri"):
+            if name in properties:
+                folder = path.parent / properties[name]
+                properties[name] = upload(properties[name], lambda folder=folder: zip_folder(folder))
+        if "DefinitionUri" in properties:
+            file = path.parent / properties["DefinitionUri"]
+            properties["DefinitionUri"] = upload(properties["DefinitionUri"], file.read_bytes)
+    return json.dumps(template)
+
+
+def zip_folder(folder: Path) -> bytes:
+    """Return the folder as a zip, the same bytes each time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            archive.writestr(zipfile.ZipInfo(str(file.relative_to(folder)), (2026, 1, 1, 0, 0, 0)), file.read_bytes())
+    return buffer.getvalue()
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service, endpoint_url=f"http://localhost:{os.environ['MOTO_PORT']}")

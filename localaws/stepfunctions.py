@@ -1,0 +1,50 @@
+"""Step Functions: the state machine that CloudFormation created runs, on a clock that tests can turn."""
+
+from __future__ import annotations
+
+import importlib
+import uuid
+from typing import Any
+
+from moto.stepfunctions.models import stepfunctions_backends
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
+from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+
+from localaws.clock import Clock, SystemClock
+
+_real_wait = wait_function.WaitFunction._wait_interval
+_real_time = retrier_decl.time
+
+
+class Backend(StepFunctionsParserBackend):
+    """The interpreter's backend under the API's name: moto's own switch leaves CloudFormation with another one."""
+
+    @property
+    def _url_module(self) -> Any:
+        return importlib.import_module("moto.stepfunctions.urls")
+
+    def start_execution(
+        self,
+        state_machine_arn: str,
+        name: str | None = None,
+        execution_input: str | None = None,
+        trace_header: Any = None,
+    ) -> Execution:
+        # Executions without a name are all called None, and collide.
+        return super().start_execution(state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
+
+
+def install(clock: Clock) -> None:
+    """Put the interpreter behind the API, its Wait states and backoffs on `clock`."""
+    stepfunctions_backends.backend = Backend
+    stepfunctions_backends.clear()
+    real = isinstance(clock, SystemClock)
+
+    def wait(_function: Any, env: Any, wait_seconds: int) -> None:
+        if env.is_running():
+            clock.sleep(wait_seconds)
+
+    wait_function.WaitFunction._wait_interval = _real_wait if real else wait
+    retrier_decl.time = _real_time if real else clock
