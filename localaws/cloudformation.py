@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import logging
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,9 +20,11 @@ from typing import Any
 
 import boto3
 import yaml
+from moto.awslambda.models import lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
+from moto.core import DEFAULT_ACCOUNT_ID
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -115,14 +119,29 @@ def _complete_state_machine(arn: str, properties: Properties) -> None:
     )
 
 
+def _complete_function(name: str, properties: Properties) -> None:
+    function = lambda_backends[DEFAULT_ACCOUNT_ID][os.environ["AWS_DEFAULT_REGION"]].get_function(name)
+    layers = [getattr(layer, "arn", layer) for layer in properties.get("Layers", [])]  # moto's Ref gives the object
+    function.layers = function._get_layers_data(layers)
+    function.architectures = properties.get("Architectures", ["x86_64"])
+    function.tracing_config = properties.get("TracingConfig", function.tracing_config)
+    function.logs_group_name = properties.get("LoggingConfig", {}).get("LogGroup", function.logs_group_name)
+
+
 # Types that moto creates without some of the template's properties.
 COMPLETED: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::S3::Bucket": _complete_bucket,
+    "AWS::Lambda::Function": _complete_function,
     "AWS::Logs::LogGroup": _complete_log_group,
     "AWS::SQS::Queue": _complete_queue,
     "AWS::SNS::Topic": _complete_topic,
     "AWS::StepFunctions::StateMachine": _complete_state_machine,
 }
+
+
+# moto warns of each type that it does not know, which here means: left to this module.
+warnings.filterwarnings("ignore", "Tried to parse", module="moto.cloudformation.parsing")
+logging.getLogger("moto").setLevel(logging.ERROR)
 
 
 def install() -> None:
@@ -215,7 +234,10 @@ def _complete(stack: Stack) -> None:
         apply = ADDED.get(kind) or COMPLETED.get(kind)
         if apply:
             properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
-            apply(_physical_id(stack, logical_id), _numbers(properties))
+            try:
+                apply(_physical_id(stack, logical_id), properties)
+            except Exception as error:
+                raise ValidationError(message=f"{logical_id} ({kind}): {type(error).__name__}: {error}") from error
 
 
 def _resources(stack: Stack) -> list[tuple[str, str, Template]]:
@@ -225,13 +247,6 @@ def _resources(stack: Stack) -> list[tuple[str, str, Template]]:
 def _physical_id(stack: Stack, logical_id: str) -> str:
     created = stack.resource_map._parsed_resources.get(logical_id)
     return str(created.physical_resource_id) if created else f"{stack.name}-{logical_id}"
-
-
-def _numbers(value: Any) -> Any:
-    """Return what parameters of type Number have made text as numbers again."""
-    if isinstance(value, dict):
-        return {name: _numbers(part) for name, part in value.items()}
-    return [_numbers(part) for part in value] if isinstance(value, list) else value
 
 
 def package(path: Path, s3: Any, bucket: str) -> str:

@@ -1,0 +1,60 @@
+# Needs only a Python 3.11 to 3.14; everything else is installed into this folder.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+SCENARIO ?= succeeded
+EVENT ?=
+PORT ?= 0
+
+PYTHON := .venv/bin/python
+SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
+PYTEST := $(PYTHON) -m pytest -q -n 2
+
+.PHONY: help run serve test verify check format build deploy lock clean setup setup-sam
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
+	@PYTHONPATH=. $(PYTHON) -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+
+serve: setup ## leave the loopback AWS up with the stack deployed, until Ctrl-C (PORT=5000)
+	@PYTHONPATH=. $(PYTHON) -m localaws serve --port $(PORT)
+
+test: setup ## the fast tests
+	@$(PYTEST) -m 'not slow'
+
+verify: setup setup-sam ## what takes longer: the commands as a user runs them, sam build and sam deploy
+	@mkdir -p .home
+	@$(PYTEST) -m slow
+
+check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
+	@mkdir -p .home
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy functions localaws
+	$(PYTHON) -m mypy --config-file pyproject.toml tests
+	.venv/bin/cfn-lint template.yaml
+	$(SAM) validate --lint --region us-east-1
+
+format: setup ## put the code into its form
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+build: setup-sam ## sam build, which needs Python 3.13
+	@mkdir -p .home
+	$(SAM) build
+
+deploy: build ## sam build and sam deploy into your account (asks for the parameters)
+	SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam deploy --guided
+
+lock: setup ## compile the locks anew
+	scripts/lock
+
+clean: ## remove what the commands made
+	rm -rf .venv .venv-sam .aws-sam .home .mypy_cache .ruff_cache .hypothesis
+
+setup:
+	@scripts/setup .venv requirements/dev.txt
+
+setup-sam:
+	@scripts/setup .venv-sam requirements/sam.txt

@@ -1,0 +1,62 @@
+"""`python -m localaws run` and `python -m localaws serve`, which `make run` and `make serve` call."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+
+from rich.console import Console
+
+from localaws.clock import SystemClock
+from localaws.lambda_runtime import ProcessRuntime
+from localaws.run import SCOPE_ID, UnusableInput, read_event, run
+from localaws.server import LocalAws
+
+SUCCEEDED, ENDED_OTHERWISE, UNUSABLE_INPUT = 0, 1, 2
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="localaws")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run_command = commands.add_parser("run", help="run one query and show what happens")
+    run_command.add_argument("--event", help="a file with the execution's input; without one the schedule is fired")
+    run_command.add_argument("--scenario", default="succeeded", help="how the query goes")
+    serve_command = commands.add_parser("serve", help="leave the loopback AWS up")
+    serve_command.add_argument("--port", type=int, default=0)
+    options = parser.parse_args(arguments)
+    logging.getLogger("moto").setLevel(logging.CRITICAL)
+    console = Console(highlight=False, soft_wrap=True)
+    if options.command == "serve":
+        return serve(options.port, console)
+    try:
+        succeeded = run(read_event(options.event), options.scenario, console)
+    except UnusableInput as error:
+        print(error, file=sys.stderr)
+        return UNUSABLE_INPUT
+    if not succeeded:
+        print("The workflow did not succeed (1).", file=sys.stderr)
+    return SUCCEEDED if succeeded else ENDED_OTHERWISE
+
+
+def serve(port: int, console: Console) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with LocalAws(ProcessRuntime(), SystemClock(), port) as aws:
+        outputs = aws.deploy({"ScopeId": SCOPE_ID})
+        console.print("The stack flowquery is deployed. In another terminal:\n")
+        for name, value in aws.environment.items():
+            console.print(f"export {name}={value}", soft_wrap=True)
+        console.print("\nThe stack's outputs:\n")
+        for name, value in outputs.items():
+            console.print(f"{name}={value}", soft_wrap=True)
+        console.print("\nCtrl-C ends it and leaves nothing behind.")
+        stop.wait()
+    return SUCCEEDED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""What `make run SCENARIO=` can show: how the query goes, and the stack's parameters that show it in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from localaws.networkflowmonitor.models import Script
+
+THROTTLED = ("ThrottlingException",)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    script: Script = field(default_factory=Script)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "succeeded": Scenario(),
+    "slow": Scenario(Script(("QUEUED", "QUEUED", *["RUNNING"] * 7, "SUCCEEDED")), {"HoldSeconds": "2"}),
+    "failed": Scenario(Script(("QUEUED", "RUNNING", "FAILED"))),
+    "canceled": Scenario(Script(("QUEUED", "RUNNING", "CANCELED"))),
+    # Two throttles of the first look outlast the SDK's two attempts, so that the state machine retries.
+    "throttled": Scenario(
+        Script((*THROTTLED * 2, "QUEUED", *THROTTLED * 2, "RUNNING", "SUCCEEDED"), start_faults=THROTTLED)
+    ),
+    "unknown-status": Scenario(Script(("QUEUED", "RUNNING", "PAUSED"))),
+    "empty": Scenario(Script(series=0)),
+    "never-ends": Scenario(Script(("QUEUED", "RUNNING")), {"HoldSeconds": "2", "TimeoutSeconds": "6"}),
+}
