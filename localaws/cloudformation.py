@@ -15,8 +15,9 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import yaml
@@ -267,7 +268,7 @@ def package(path: Path, s3: Any, bucket: str) -> str:
         for name in ("CodeUri", "ContentUri"):
             if name in properties:
                 folder = path.parent / properties[name]
-                properties[name] = upload(properties[name], lambda folder=folder: zip_folder(folder))
+                properties[name] = upload(properties[name], partial(zip_folder, folder))
         if "DefinitionUri" in properties:
             file = path.parent / properties["DefinitionUri"]
             properties["DefinitionUri"] = upload(properties["DefinitionUri"], file.read_bytes)
@@ -284,4 +285,4 @@ def zip_folder(folder: Path) -> bytes:
 
 
 def _client(service: str) -> Any:
-    return boto3.client(service, endpoint_url=f"http://localhost:{os.environ['MOTO_PORT']}")
+    return cast("Any", boto3).client(service, endpoint_url=f"http://localhost:{os.environ['MOTO_PORT']}")

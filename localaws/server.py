@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from unittest import mock
 
 import boto3
 from botocore.config import Config
+from moto.awslambda.models import lambda_backends
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from localaws import cloudformation, lambda_runtime, networkflowmonitor, stepfunctions
@@ -77,10 +78,10 @@ class LocalAws:
 
     @property
     def lambda_backend(self) -> lambda_runtime.Backend:
-        return lambda_runtime.lambda_models.lambda_backends[ACCOUNT_ID][REGION]
+        return lambda_backends[ACCOUNT_ID][REGION]
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.endpoint_url, config=Config(read_timeout=900))
+        return cast("Any", boto3).client(service, endpoint_url=self.endpoint_url, config=Config(read_timeout=900))
 
     def deploy(
         self, parameters: Mapping[str, str], stack_name: str = "flowquery", template: Path = TEMPLATE
