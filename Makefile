@@ -31,8 +31,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy functions localaws
-	$(PYTHON) -m mypy --config-file pyproject.toml tests
+	$(PYTHON) -m mypy functions localaws tests
 	.venv/bin/cfn-lint template.yaml
 	$(SAM) validate --lint --region us-east-1
 

@@ -26,5 +26,5 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:  # noqa
     """
     run = ScheduledRun.parse(event, nfm.allowed_values())
     answer = {"name": run.name, "started": executions.start_once(STATE_MACHINE_ARN, run), "input": dict(run.input)}
-    LOGGER.info("scheduled", extra=answer)
+    LOGGER.info("scheduled", extra={"execution": answer})
     return answer

@@ -33,6 +33,7 @@ class LocalAws:
         self.clock = clock
         self._port = port
         self._exit = ExitStack()
+        self._clients: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         networkflowmonitor.install()
@@ -81,7 +82,10 @@ class LocalAws:
         return lambda_backends[ACCOUNT_ID][REGION]
 
     def client(self, service: str) -> Any:
-        return cast("Any", boto3).client(service, endpoint_url=self.endpoint_url, config=Config(read_timeout=900))
+        if service not in self._clients:
+            config = Config(read_timeout=900)
+            self._clients[service] = cast("Any", boto3).client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._clients[service]
 
     def deploy(
         self, parameters: Mapping[str, str], stack_name: str = "flowquery", template: Path = TEMPLATE

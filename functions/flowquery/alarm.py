@@ -34,14 +34,14 @@ def write_alarm(event: object) -> Alarm:
     fields = parse_object(event)
     run, arn = _part(fields, "run"), str(fields.get("executionArn", ""))
     failure = _part(run, "failure")
-    error, cause = str(failure.get("Error", "UnknownError")), _cause(failure.get("Cause"))
+    error, cause = _short(failure.get("Error", "UnknownError"), 200), _cause(failure.get("Cause"))
     query = _part(run, "query") or _part(_part(run, "start"), "query")
     advice = ADVICE.get(error, ADVICE["*"])
     lines = [
         f"A Network Flow Monitor query did not succeed: {error}.",
         "",
         *_about(query, _part(_part(run, "check"), "poll")),
-        f"Cause:      {cause}",
+        f"Cause:      {_short(cause, 2000)}",
         f"Stopped:    {_stopped(_part(run, 'stop'))}",
         "",
         f"Likely:     {advice['likely']}",
@@ -64,7 +64,7 @@ def _about(query: Mapping[str, object], poll: Mapping[str, object]) -> list[str]
         "Observed": ", ".join(f"{count} x {name}" for name, count in _part(poll, "observed").items()),
         "Spent": f"{poll['elapsedSeconds']} s in {poll.get('checks')} checks" if "elapsedSeconds" in poll else None,
     }
-    return [f"{label + ':':<11} {value}" for label, value in labels.items() if value]
+    return [f"{label + ':':<11} {_short(value, 200)}" for label, value in labels.items() if value]
 
 
 def _cause(cause: object) -> str:
@@ -94,6 +94,12 @@ def _console_link(arn: str) -> str:
 def _part(fields: Mapping[str, object], name: str) -> Mapping[str, object]:
     value = fields.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _short(value: object, most: int) -> str:
+    """Return the value as text that fits: SNS refuses a message of more than 256 KB, and then nobody would be told."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _ascii(text: str) -> str:

@@ -17,7 +17,7 @@ _TYPE_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a bool
 
 # Botocore sends `.`, `..` and the empty string as they are, and each reaches another resource.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
-_OBSERVED = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
+_STATUS = re.compile(r"[\x20-\x7e]{1,64}", re.ASCII)
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 LONGEST_TIMEOUT_SECONDS = 86_400
 
@@ -30,6 +30,11 @@ def parse_object(value: object, name: str = "the event") -> Mapping[str, object]
 
 def is_id(value: object) -> bool:
     return type(value) is str and _ID.fullmatch(value) is not None
+
+
+def is_status(value: object) -> bool:
+    """Tell whether it can be a status: the service may say new ones, but the answer has to stay small."""
+    return type(value) is str and _STATUS.fullmatch(value) is not None
 
 
 def parse_id(event: Mapping[str, object], field: str) -> str:
@@ -121,7 +126,7 @@ def parse_poll(fields: Mapping[str, object]) -> Poll:
 
 def _observed(known: Mapping[str, object]) -> dict[str, int]:
     observed = parse_object(_required(known, "poll.observed"), "poll.observed")
-    names = [name for name in observed if type(name) is not str or not _OBSERVED.fullmatch(name)]
+    names = [name for name in observed if not is_status(name)]
     if names or len(observed) > 12:
         raise InvalidInput(f"poll.observed: expected at most 12 statuses, got {_shown(names or len(observed))}")
     return {name: parse_count({"poll.observed": count}, "poll.observed") for name, count in observed.items()}

@@ -9,8 +9,8 @@ import boto3
 from botocore.config import Config
 from botocore.model import ListShape, StringShape, StructureShape
 
-from flowquery.errors import MalformedReply
-from flowquery.inputs import is_id
+from flowquery.errors import MalformedReply, TransientFault
+from flowquery.inputs import is_id, is_status
 from flowquery.model import Query, Selection
 from flowquery.sdk import CONFIG, named_errors
 
@@ -52,15 +52,18 @@ def allowed_values() -> Mapping[str, tuple[str, ...]]:
 
 
 def start_query(scope_id: str, selection: Selection) -> Query:
-    """Start a query (StartQueryWorkloadInsightsTopContributorsData)."""
-    with named_errors():
-        reply = client(START_CONFIG).start_query_workload_insights_top_contributors_data(
-            scopeId=scope_id,
-            metricName=cast("MetricName", selection.metric_name),
-            destinationCategory=cast("DestinationCategory", selection.destination_category),
-            startTime=selection.start_time,
-            endTime=selection.end_time,
-        )
+    """Start a query (StartQueryWorkloadInsightsTopContributorsData), in one attempt."""
+    try:
+        with named_errors():
+            reply = client(START_CONFIG).start_query_workload_insights_top_contributors_data(
+                scopeId=scope_id,
+                metricName=cast("MetricName", selection.metric_name),
+                destinationCategory=cast("DestinationCategory", selection.destination_category),
+                startTime=selection.start_time,
+                endTime=selection.end_time,
+            )
+    except TransientFault as fault:
+        raise TransientFault(f"{fault}; a query may have been started, and a retry may start a second one") from fault
     if not is_id(reply["queryId"]):
         raise MalformedReply(f"StartQuery{FAMILY}: the reply's queryId cannot be used in a request")
     return Query(scope_id, reply["queryId"])
@@ -76,7 +79,7 @@ def get_query_status(query: Query) -> str:
             scopeId=query.scope_id, queryId=query.query_id
         )
     status: str = reply["status"]
-    if not 1 <= len(status) <= 64 or not status.isascii() or not status.isprintable() or " " in status:
+    if not is_status(status):
         raise MalformedReply(f"GetQueryStatus{FAMILY}: the reply's status is not a name")
     return status
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date
 from typing import TYPE_CHECKING
 
 from flowquery.errors import MalformedReply, ResultsTooLarge

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore import exceptions as sdk
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from flowquery.errors import (
     AccessDenied,
@@ -61,7 +62,8 @@ def named_errors() -> Iterator[None]:
         raise InvalidInput(str(error)) from error
     except (sdk.NoCredentialsError, sdk.CredentialRetrievalError, sdk.TokenRetrievalError) as error:
         raise AccessDenied(str(error)) from error
-    except (sdk.HTTPClientError, sdk.ConnectionError, OSError) as error:
+    # A ResponseParserError comes of an error without a body only, such as a load balancer's 503.
+    except (sdk.HTTPClientError, sdk.ConnectionError, OSError, ResponseParserError) as error:
         raise TransientFault(f"{type(error).__name__}: {error}") from error
     except (sdk.BotoCoreError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         # What botocore's parsers raise on a reply that is not what the model says is not only its own exceptions.

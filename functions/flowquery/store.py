@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
-_PUT_CONFIG = CONFIG.merge(Config(read_timeout=20))
+PUT_CONFIG = CONFIG.merge(Config(read_timeout=20))
 _LONGEST_LABEL = 900  # S3 takes 2 KB of metadata
 
 
 @cache
 def client() -> S3Client:
-    return boto3.client("s3", config=_PUT_CONFIG)
+    return boto3.client("s3", config=PUT_CONFIG)
 
 
 def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], float]) -> dict[str, object]:

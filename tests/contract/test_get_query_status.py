@@ -1,0 +1,317 @@
+"""The status step over real HTTP: every status, every error, every cut of a reply, bad ids sent nowhere."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flowquery import clock, errors, nfm
+from flowquery.polling import POLICY
+from localaws.clock import TurnedClock
+from tests.contract.conftest import ScriptedServer, call, error, http, ok
+
+QUERY = {"scopeId": "scope-1", "queryId": "query-1"}
+PATH = "/workloadInsights/scope-1/topContributorsDataQueries/query-1/status"
+
+
+@pytest.fixture
+def turned_clock(monkeypatch: pytest.MonkeyPatch) -> TurnedClock:
+    turned = TurnedClock()
+    monkeypatch.setattr(clock, "monotonic", turned.monotonic)
+    monkeypatch.setattr(clock, "sleep", turned.sleep)
+    return turned
+
+
+def status_step(**more: Any) -> Any:
+    return call("get_query_status", {**QUERY, **more})
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED", "PAUSED"])
+def test_ids_alone_look_once_and_answer_the_status_and_the_advice(server: ScriptedServer, status: str) -> None:
+    server.replies = [ok(status=status)]
+
+    answer = status_step()
+
+    assert [request.path for request in server.requests] == [PATH]
+    assert (answer["scopeId"], answer["queryId"], answer["status"]) == ("scope-1", "query-1", status)
+    assert answer["poll"]["checks"] == 1
+    assert answer["poll"]["observed"] == {status: 1}
+    assert (answer["poll"]["waitSeconds"] >= 1) == (status in ("QUEUED", "RUNNING"))
+    assert not answer["poll"]["exhausted"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "name", "attempts"),
+    [
+        (error(429, "ThrottlingException"), "Throttled", 2),
+        (error(403, "AccessDeniedException"), "AccessDenied", 1),
+        (error(402, "ServiceQuotaExceededException"), "QuotaExceeded", 1),
+        (error(400, "ValidationException"), "InvalidRequest", 1),
+        (error(500, "InternalServerException"), "TransientFault", 2),
+        (http(500), "TransientFault", 2),
+        (http(503, "<html>unavailable</html>"), "TransientFault", 2),
+        (http(429), "Throttled", 2),
+        (http(403, "<html>a proxy says no</html>"), "AccessDenied", 1),
+        (error(403, "ExpiredTokenException"), "AccessDenied", 1),
+        (error(404, "ResourceNotFoundException"), "InvalidRequest", 1),
+        (http(404), "InvalidRequest", 1),
+        (http(301, "", "Location: /elsewhere\r\n"), "MalformedReply", 1),
+        (http(200, "<html>captive portal</html>"), "MalformedReply", 1),
+        (http(200, ""), "MalformedReply", 1),
+        (http(200, "{}"), "MalformedReply", 1),
+        (http(200, '{"status": null}'), "MalformedReply", 1),
+        (http(200, '{"status": 5}'), "MalformedReply", 1),
+        (http(200, '{"status": ""}'), "MalformedReply", 1),
+        (http(200, '{"Status": "RUNNING"}'), "MalformedReply", 1),
+        (http(200, '["RUNNING"]'), "MalformedReply", 1),
+        (http(200, b'{"status": "\xff"}'), "MalformedReply", 1),
+        (http(200, "[" * 100_000), "MalformedReply", 1),
+        (http(200, json.dumps({"status": "X" * 5000})), "MalformedReply", 1),
+        (http(204), "MalformedReply", 1),
+    ],
+)
+def test_every_reply_that_is_no_status_ends_in_its_named_error(
+    server: ScriptedServer, reply: bytes, name: str, attempts: int
+) -> None:
+    server.replies = [reply]
+
+    with pytest.raises(errors.FlowqueryError) as raised:
+        status_step()
+
+    assert type(raised.value).__name__ == name
+    assert len(server.requests) == attempts
+
+
+def test_a_reply_cut_at_any_byte_is_never_taken_for_an_answer(server: ScriptedServer) -> None:
+    body = b'{"status":"RUNNING"}'
+    for cut in range(len(body)):
+        for headers, length in (("", cut), ("Connection: close\r\n", len(body))):
+            server.replies = [http(200, body[:cut], headers, length)]
+            with pytest.raises(errors.MalformedReply):
+                status_step()
+
+
+def test_a_service_that_does_not_answer_is_a_transient_fault(server: ScriptedServer, short_timeouts: None) -> None:
+    server.replies = [lambda connection: connection.recv(1)]
+
+    with pytest.raises(errors.TransientFault, match="ReadTimeoutError"):
+        status_step()
+
+    assert len(server.requests) == 2
+
+
+def test_a_connection_that_breaks_is_a_transient_fault(server: ScriptedServer) -> None:
+    server.replies = [lambda connection: connection.close()]
+
+    with pytest.raises(errors.TransientFault):
+        status_step()
+
+
+def test_a_refused_connection_is_a_transient_fault(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        nfm.client.cache_clear()
+        with pytest.raises(errors.TransientFault, match="EndpointConnectionError"):
+            status_step()
+
+
+def test_timeouts_and_attempts_are_explicit() -> None:
+    config: Any = nfm.client().meta.config
+
+    assert (config.connect_timeout, config.read_timeout) == (2, 5)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 2}
+    slowest = 2 * (config.connect_timeout + config.read_timeout) + 1
+    assert slowest == POLICY.slowest_call
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (None, "the event"),
+        ([], "the event"),
+        ("scope-1", "the event"),
+        ({}, "scopeId"),
+        ({"Payload": QUERY}, "Payload"),
+        ({"scopeid": "scope-1", "queryid": "query-1"}, "scopeid"),
+        ({"ScopeId": "scope-1", "QueryId": "query-1"}, "ScopeId"),
+        ({"scopeId": "scope-1"}, "queryId"),
+        ({"scopeId": None, "queryId": "query-1"}, "scopeId"),
+        ({"scopeId": 5, "queryId": "query-1"}, "scopeId"),
+        ({"scopeId": ["scope-1"], "queryId": "query-1"}, "scopeId"),
+        *(({**QUERY, "queryId": bad}, "queryId") for bad in (
+            "", ".", "..", "../x", "a/b", "a%2Fb", "a\n", " a", "a b", "é", "１２", "-a", "_a", "a" * 129, "{a}",
+            "urn:uuid:cc4f4ab3-3103-33b8-80ff-d6597a0c6cea", "a?b", "a#b", "a\u0000",
+        )),
+        ({**QUERY, "holdSeconds": -1}, "holdSeconds"),
+        ({**QUERY, "holdSeconds": "60"}, "holdSeconds"),
+        ({**QUERY, "holdSeconds": True}, "holdSeconds"),
+        ({**QUERY, "timeoutSeconds": 0}, "timeoutSeconds"),
+        ({**QUERY, "timeoutSeconds": 86_401}, "timeoutSeconds"),
+        ({**QUERY, "timeoutSeconds": None}, "timeoutSeconds"),
+        ({**QUERY, "retryCount": -1}, "retryCount"),
+        ({**QUERY, "retryCount": 1.5}, "retryCount"),
+    ],
+)  # fmt: skip
+def test_bad_input_names_the_field_and_sends_nothing(server: ScriptedServer, event: object, field: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=field):
+        call("get_query_status", event)
+
+    assert server.requests == []
+
+
+@given(st.text())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_only_safe_ids_ever_leave(server: ScriptedServer, query_id: str) -> None:
+    server.replies, server.requests = [ok(status="RUNNING")], []
+    try:
+        call("get_query_status", {"scopeId": "scope-1", "queryId": query_id})
+    except errors.InvalidInput as refused:
+        assert "queryId" in str(refused)
+        assert server.requests == []
+    else:
+        assert server.requests[0].path == PATH.replace("query-1", query_id)
+
+
+GOOD_POLL = {"waitSeconds": 5, "exhausted": False, "elapsedSeconds": 10.5, "checks": 3, "observed": {"RUNNING": 3}}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("waitSeconds", -1),
+        ("waitSeconds", 1.5),
+        ("waitSeconds", None),
+        ("exhausted", "no"),
+        ("elapsedSeconds", -0.1),
+        ("elapsedSeconds", float("nan")),
+        ("elapsedSeconds", float("inf")),
+        ("elapsedSeconds", "10"),
+        ("elapsedSeconds", 10**400),
+        ("checks", True),
+        ("checks", -3),
+        ("observed", []),
+        ("observed", {"RUNNING": -1}),
+        ("observed", {"RUN\nNING": 1}),
+        ("observed", {f"S{index}": 1 for index in range(13)}),
+        ("transitions", -1),
+        ("version", 2),
+    ],
+)
+def test_a_poll_that_no_call_answered_is_refused_by_field(server: ScriptedServer, field: str, value: object) -> None:
+    with pytest.raises(errors.InvalidInput, match=f"poll.{field}"):
+        status_step(poll={**GOOD_POLL, field: value})
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("field", GOOD_POLL)
+def test_a_poll_that_lacks_a_field_is_refused(server: ScriptedServer, field: str) -> None:
+    with pytest.raises(errors.InvalidInput, match=f"poll.{field}"):
+        status_step(poll={name: value for name, value in GOOD_POLL.items() if name != field})
+
+
+@pytest.mark.parametrize("poll", [[], "poll", 5, True])
+def test_a_poll_that_is_no_object_is_refused(server: ScriptedServer, poll: object) -> None:
+    with pytest.raises(errors.InvalidInput, match="poll"):
+        status_step(poll=poll)
+
+
+def test_the_poll_of_one_answer_makes_the_next_call_go_on(server: ScriptedServer) -> None:
+    server.replies = [ok(status="QUEUED"), ok(status="RUNNING")]
+
+    first = status_step()
+    second = status_step(poll=first["poll"])
+
+    assert second["poll"]["checks"] == 2
+    assert second["poll"]["observed"] == {"QUEUED": 1, "RUNNING": 1}
+    assert second["poll"]["elapsedSeconds"] >= first["poll"]["elapsedSeconds"] > 0
+
+
+def test_holding_looks_until_the_query_ends(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    server.replies = [ok(status="QUEUED"), *[ok(status="RUNNING")] * 5, ok(status="SUCCEEDED")]
+
+    answer = status_step(holdSeconds=600)
+
+    assert answer["status"] == "SUCCEEDED"
+    assert answer["poll"]["checks"] == 7
+    assert answer["poll"]["elapsedSeconds"] == pytest.approx(sum(turned_clock.sleeps), abs=0.001)
+    assert min(turned_clock.sleeps) >= 0.5
+    assert server.connections == 1
+
+
+def test_a_hold_ends_in_advice_to_wait(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    server.replies = [ok(status="RUNNING")]
+
+    answer = status_step(holdSeconds=20)
+
+    assert turned_clock.monotonic() <= 20
+    assert answer["status"] == "RUNNING"
+    assert answer["poll"]["waitSeconds"] >= 1
+    assert not answer["poll"]["exhausted"]
+
+
+def test_a_hold_leaves_time_for_a_slow_call_before_the_function_ends(
+    server: ScriptedServer, turned_clock: TurnedClock
+) -> None:
+    server.replies = [ok(status="RUNNING")]
+
+    call("get_query_status", {**QUERY, "holdSeconds": 600}, remaining_seconds=60)
+
+    assert turned_clock.monotonic() <= 60 - POLICY.slowest_call
+
+
+def test_the_budget_ends_the_loop(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    server.replies = [ok(status="RUNNING")]
+
+    answer, rounds = status_step(holdSeconds=10, timeoutSeconds=120), 1
+    while not answer["poll"]["exhausted"]:
+        answer, rounds = status_step(holdSeconds=10, timeoutSeconds=120, poll=answer["poll"]), rounds + 1
+
+    assert rounds < 20
+    assert 119 <= answer["poll"]["elapsedSeconds"] <= 120
+    assert answer["status"] == "RUNNING"
+
+
+def test_each_retry_is_charged_the_longest_backoff_and_one_call(
+    server: ScriptedServer, turned_clock: TurnedClock
+) -> None:
+    server.replies = [ok(status="SUCCEEDED")]
+
+    answer = status_step(poll=GOOD_POLL, retryCount=2)
+
+    assert answer["poll"]["elapsedSeconds"] == 10.5 + 2 * (POLICY.longest_backoff + POLICY.slowest_call)
+
+
+def test_faults_after_a_good_look_are_absorbed_and_counted(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    throttles, faults = [error(429, "ThrottlingException")] * 2, [http(500)] * 2
+    server.replies = [ok(status="RUNNING"), *throttles, *faults, ok(status="SUCCEEDED")]
+
+    answer = status_step(holdSeconds=60)
+
+    assert answer["status"] == "SUCCEEDED"
+    assert answer["poll"]["observed"] == {"RUNNING": 1, "Throttled": 1, "TransientFault": 1, "SUCCEEDED": 1}
+
+
+def test_a_hold_that_ends_in_faults_answers_the_last_status(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    server.replies = [ok(status="RUNNING"), http(500)]
+
+    answer = status_step(holdSeconds=5)
+
+    assert answer["status"] == "RUNNING"
+    assert answer["poll"]["observed"]["TransientFault"] >= 2
+
+
+def test_the_answer_stays_under_2_kb_at_its_longest(server: ScriptedServer) -> None:
+    server.replies = [ok(status="X" * 64)]
+    observed = {f"{'Y' * 62}{index:02}": 10**9 for index in range(12)}
+    poll = {**GOOD_POLL, "elapsedSeconds": 86399.123, "observed": observed}
+
+    answer = call("get_query_status", {"scopeId": "s" * 128, "queryId": "q" * 128, "poll": poll})
+
+    assert len(json.dumps(answer)) <= 2048

@@ -1,0 +1,150 @@
+"""The real state machine, deployed from the template, in turned time."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flowquery import clock, executions, nfm, store, topic
+from localaws.clock import TurnedClock
+from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
+from localaws.networkflowmonitor.models import Call, Script
+from localaws.server import LocalAws
+from tests.conftest import SCOPE_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class FaultyRuntime(InProcessRuntime):
+    """Answers the first invocations of a function with Lambda's own errors, where a test says so."""
+
+    def __init__(self, turned: TurnedClock) -> None:
+        super().__init__(turned)
+        self.faults: dict[str, list[str]] = {}
+
+    def invoke(self, function: DeployedFunction, payload: bytes, request_id: str) -> Invocation:
+        for name, faults in self.faults.items():
+            if name in function.name and faults:
+                body = json.dumps({"errorType": faults.pop(0), "errorMessage": "said Lambda"}).encode()
+                return Invocation(function, body, "Unhandled")
+        return super().invoke(function, payload, request_id)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution that has ended, and what came of it."""
+
+    status: str
+    output: dict[str, Any]
+    error: str | None
+    cause: str | None
+    history: list[dict[str, Any]]
+    calls: list[Call]
+    alarms: list[dict[str, Any]]
+
+    @property
+    def path(self) -> list[str]:
+        entered = (event.get("stateEnteredEventDetails") for event in self.history)
+        return [details["name"] for details in entered if details]
+
+    @property
+    def retries(self) -> int:
+        names = [event["type"] for event in self.history]
+        return names.count("TaskScheduled") - names.count("TaskStateEntered")
+
+    def operations(self) -> list[str]:
+        return [call.operation for call in self.calls]
+
+
+class Stack:
+    def __init__(self, aws: LocalAws, runtime: FaultyRuntime, turned: TurnedClock) -> None:
+        self.aws, self.runtime, self.clock = aws, runtime, turned
+        self.outputs = aws.deploy({"ScopeId": SCOPE_ID})
+        sqs = aws.client("sqs")
+        self._alarms: str = sqs.create_queue(QueueName="alarms")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self._alarms, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        aws.client("sns").subscribe(TopicArn=self.outputs["AlarmTopicArn"], Protocol="sqs", Endpoint=arn)
+
+    def forget(self) -> None:
+        """Begin anew: no query, no call, no alarm, no fault, no stored object."""
+        self.aws.network_flow_monitor.reset()
+        self.runtime.faults = {}
+        self.clock.sleeps.clear()
+        self.aws.lambda_backend.invocations.clear()
+        self._received_alarms()
+        bucket = self.outputs["ResultsBucketName"]
+        for stored in self.stored():
+            self.aws.client("s3").delete_object(Bucket=bucket, Key=stored)
+
+    def stored(self) -> list[str]:
+        contents = self.aws.client("s3").list_objects_v2(Bucket=self.outputs["ResultsBucketName"])
+        return [stored["Key"] for stored in contents.get("Contents", [])]
+
+    def run(self, event: object, script: Script | None = None) -> Run:
+        self.aws.network_flow_monitor.script = script or Script()
+        if isinstance(event, dict) and "queryId" in event:
+            self.aws.network_flow_monitor.add_query(SCOPE_ID, event["queryId"])
+        sfn = self.aws.client("stepfunctions")
+        arn = sfn.start_execution(stateMachineArn=self.outputs["RunQueryArn"], input=json.dumps(event))["executionArn"]
+        return self.ended(arn)
+
+    def ended(self, arn: str) -> Run:
+        sfn = self.aws.client("stepfunctions")
+        while (described := sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
+            threading.Event().wait(0.01)
+        return Run(
+            status=described["status"],
+            output=json.loads(described.get("output", "{}")),
+            error=described.get("error"),
+            cause=described.get("cause"),
+            history=sfn.get_execution_history(executionArn=arn)["events"],
+            calls=list(self.aws.network_flow_monitor.calls),
+            alarms=self._received_alarms(),
+        )
+
+    def configure(self, function: str, **configuration: Any) -> None:
+        client = self.aws.client("lambda")
+        client.update_function_configuration(FunctionName=self.function_name(function), **configuration)
+
+    def environment(self, function: str) -> Mapping[str, str]:
+        described = self.aws.client("lambda").get_function_configuration(FunctionName=self.function_name(function))
+        environment: Mapping[str, str] = described["Environment"]["Variables"]
+        return environment
+
+    def function_name(self, part: str) -> str:
+        functions = self.aws.client("lambda").list_functions()["Functions"]
+        return next(str(function["FunctionName"]) for function in functions if part in function["FunctionName"])
+
+    def _received_alarms(self) -> list[dict[str, Any]]:
+        received: list[dict[str, Any]] = []
+        sqs = self.aws.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=self._alarms, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                received.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._alarms, ReceiptHandle=message["ReceiptHandle"])
+        return received
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Stack]:
+    turned = TurnedClock()
+    runtime = FaultyRuntime(turned)
+    with LocalAws(runtime, turned) as aws:
+        yield Stack(aws, runtime, turned)
+
+
+@pytest.fixture
+def stack(deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    for name, value in deployed.aws.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(clock, "monotonic", deployed.clock.monotonic)
+    monkeypatch.setattr(clock, "sleep", deployed.clock.sleep)
+    for module in (nfm, store, topic, executions):
+        module.client.cache_clear()
+    deployed.forget()
+    return deployed
