@@ -15,10 +15,10 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
-	@PYTHONPATH=. $(PYTHON) -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+	@PYTHONPATH=.:functions $(PYTHON) -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
 
 serve: setup ## leave the loopback AWS up with the stack deployed, until Ctrl-C (PORT=5000)
-	@PYTHONPATH=. $(PYTHON) -m localaws serve --port $(PORT)
+	@PYTHONPATH=.:functions $(PYTHON) -m localaws serve --port $(PORT)
 
 test: setup ## the fast tests
 	@$(PYTEST) -m 'not slow'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,10 @@ def main(arguments: list[str]) -> int:
     except UnusableInput as error:
         print(error, file=sys.stderr)
         return UNUSABLE_INPUT
+    except (BrokenPipeError, KeyboardInterrupt) as error:
+        print(f"Ended early: {type(error).__name__}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return ENDED_OTHERWISE
     if not succeeded:
         print("The workflow did not succeed (1).", file=sys.stderr)
     return SUCCEEDED if succeeded else ENDED_OTHERWISE

@@ -36,6 +36,9 @@ NOT_SIMULATED = {
     "AWS::S3::BucketPolicy": "moto ignores its condition on TLS and would deny everything",
 }
 
+# moto replaces what it should update and loses what it does not know.
+NO_UPDATE = "Updating {0} is not simulated: sam delete --stack-name {0}, then deploy again"
+
 
 def _apply_schedule(physical_id: str, properties: Properties) -> None:
     _client("scheduler").create_schedule(**{"Name": physical_id, **properties})
@@ -72,7 +75,8 @@ ADDED: Mapping[str, Callable[[str, Properties], None]] = {
 def _complete_bucket(name: str, properties: Properties) -> None:
     s3 = _client("s3")
     if "PublicAccessBlockConfiguration" in properties:
-        block = properties["PublicAccessBlockConfiguration"]
+        given = properties["PublicAccessBlockConfiguration"]
+        block = {setting: str(value).lower() == "true" for setting, value in given.items()}  # "true" is a boolean too
         s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
     if "LifecycleConfiguration" in properties:
         rules = [_lifecycle_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
@@ -165,6 +169,8 @@ class Backend(CloudFormationBackend):
     def create_change_set(
         self, stack_name: str, change_set_name: str, template: str, parameters: Any, *args: Any, **kwargs: Any
     ) -> Any:
+        if "UPDATE" in (*args, *kwargs.values()):
+            raise ValidationError(message=NO_UPDATE.format(stack_name))
         expanded = json.dumps(expand(template, parameters))
         return super().create_change_set(stack_name, change_set_name, expanded, parameters, *args, **kwargs)
 
@@ -174,17 +180,21 @@ class Backend(CloudFormationBackend):
         for change_set in self.change_sets.values():
             if names & {change_set.change_set_id, change_set.change_set_name}:
                 stack = change_set.stack
+                stack._parse_template()
                 stack.output_map = stack._create_output_map()
                 _complete(stack)
 
+    def update_stack(self, name: str, *_: Any, **__: Any) -> Stack:
+        raise ValidationError(message=NO_UPDATE.format(name))
+
     def delete_stack(self, name_or_stack_id: str) -> None:
-        scheduler, cloudwatch = _client("scheduler"), _client("cloudwatch")
-        for stack in [stack for stack in self.stacks.values() if name_or_stack_id in (stack.name, stack.stack_id)]:
-            for logical_id, kind, _ in _resources(stack):
-                if kind == "AWS::Scheduler::Schedule":
-                    scheduler.delete_schedule(Name=_physical_id(stack, logical_id))
-                elif kind == "AWS::CloudWatch::Alarm":
-                    cloudwatch.delete_alarms(AlarmNames=[_physical_id(stack, logical_id)])
+        # A name is looked up by moto, which then calls this with the id.
+        for logical_id, kind, _ in _resources(self.stacks.get(name_or_stack_id)):
+            if kind == "AWS::Scheduler::Schedule":
+                _client("scheduler").delete_schedule(Name=_physical_id(self.stacks[name_or_stack_id], logical_id))
+            elif kind == "AWS::CloudWatch::Alarm":
+                names = [_physical_id(self.stacks[name_or_stack_id], logical_id)]
+                _client("cloudwatch").delete_alarms(AlarmNames=names)
         super().delete_stack(name_or_stack_id)
 
 
@@ -241,8 +251,9 @@ def _complete(stack: Stack) -> None:
                 raise ValidationError(message=f"{logical_id} ({kind}): {type(error).__name__}: {error}") from error
 
 
-def _resources(stack: Stack) -> list[tuple[str, str, Template]]:
-    return [(name, resource["Type"], resource) for name, resource in stack.template_dict["Resources"].items()]
+def _resources(stack: Stack | None) -> list[tuple[str, str, Template]]:
+    resources = stack.template_dict.get("Resources", {}) if stack else {}
+    return [(name, resource["Type"], resource) for name, resource in resources.items()]
 
 
 def _physical_id(stack: Stack, logical_id: str) -> str:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flowquery.inputs import is_id
 from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
@@ -48,11 +49,15 @@ def read_event(path: str | None) -> object:
     if not path:
         return None
     try:
-        return json.loads(Path(path).read_text("utf-8"))
+        return json.loads(Path(path).read_text("utf-8"), parse_constant=_refuse_constant)
     except OSError as error:
         raise UnusableInput(f"EVENT={path}: {error.strerror}; expected a file such as events/run_query.json") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnusableInput(f"EVENT={path}: not JSON ({error}); expected one like events/run_query.json") from error
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number")
 
 
 def run(event: object, scenario_name: str, console: Console) -> bool:
@@ -82,11 +87,7 @@ def run(event: object, scenario_name: str, console: Console) -> bool:
 
 def _scope_id(event: object) -> str:
     scope_id = event.get("scopeId") if isinstance(event, dict) else None
-    return (
-        scope_id
-        if isinstance(scope_id, str) and re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,127}", scope_id)
-        else SCOPE_ID
-    )
+    return str(scope_id) if is_id(scope_id) else SCOPE_ID
 
 
 def _adopt(aws: LocalAws, event: object) -> None:
@@ -115,6 +116,9 @@ def _start(aws: LocalAws, outputs: Mapping[str, str], event: object, console: Co
     payload = schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", due)
     aws.client("lambda").invoke(FunctionName=schedule["Target"]["Arn"], InvocationType="Event", Payload=payload)
     while not (executions := sfn.list_executions(stateMachineArn=machine)["executions"]):
+        failed = [invocation for invocation in aws.lambda_backend.invocations if invocation.error]
+        if failed:
+            raise RuntimeError(f"the schedule's target failed: {failed[0].payload.decode()}")
         time.sleep(0.05)
     return str(executions[0]["executionArn"])
 
@@ -124,23 +128,28 @@ class Display:
 
     def __init__(self, aws: LocalAws, console: Console, began: float) -> None:
         self._aws, self._console, self._began = aws, console, began
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._arn: str | None = None
+        self._history: list[Mapping[str, Any]] = []
         aws.network_flow_monitor.observer = self._say_call
 
     def follow(self, arn: str) -> Outcome:
-        sfn, seen = self._aws.client("stepfunctions"), 0
+        sfn, self._arn, status = self._aws.client("stepfunctions"), arn, "RUNNING"
         with self._console.status("RunQuery is running"):
-            while True:
-                described = sfn.describe_execution(executionArn=arn)
-                history = sfn.get_execution_history(executionArn=arn)["events"]
-                for event in history[seen:]:
-                    self._say_event(event)
-                seen = len(history)
-                if described["status"] != "RUNNING":
-                    break
+            while status == "RUNNING":
                 time.sleep(0.05)
+                described = sfn.describe_execution(executionArn=arn)
+                status = described["status"]
+                self._say_events()
         output = json.loads(described.get("output", "{}"))
-        return Outcome(described["status"], output, described.get("error", ""), described.get("cause", ""), history)
+        return Outcome(status, output, described.get("error", ""), described.get("cause", ""), self._history)
+
+    def _say_events(self) -> None:
+        with self._lock:
+            history = self._aws.client("stepfunctions").get_execution_history(executionArn=self._arn)["events"]
+            seen, self._history = len(self._history), history
+            for event in history[seen:]:
+                self._say_event(event)
 
     def _say_event(self, event: Mapping[str, Any]) -> None:
         if not _SHOWN_EVENTS.fullmatch(event["type"]):
@@ -153,6 +162,8 @@ class Display:
             self._say(f"  [red]{failed.get('error')}[/] {escape(message(failed.get('cause', '')))[:100]}")
 
     def _say_call(self, call: Call) -> None:
+        if self._arn:
+            self._say_events()  # a call is shown below the state that made it
         self._say(f"  [dim]{call.operation}[/] -> {escape(call.outcome)}")
 
     def _say(self, text: str) -> None:
