@@ -14,7 +14,8 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -189,12 +190,12 @@ class Backend(CloudFormationBackend):
 
     def delete_stack(self, name_or_stack_id: str) -> None:
         # A name is looked up by moto, which then calls this with the id.
-        for logical_id, kind, _ in _resources(self.stacks.get(name_or_stack_id)):
-            if kind == "AWS::Scheduler::Schedule":
-                _client("scheduler").delete_schedule(Name=_physical_id(self.stacks[name_or_stack_id], logical_id))
-            elif kind == "AWS::CloudWatch::Alarm":
-                names = [_physical_id(self.stacks[name_or_stack_id], logical_id)]
-                _client("cloudwatch").delete_alarms(AlarmNames=names)
+        stack = self.stacks.get(name_or_stack_id)
+        for resource in resources(stack) if stack else ():
+            if resource.type == "AWS::Scheduler::Schedule":
+                _client("scheduler").delete_schedule(Name=resource.physical_id)
+            elif resource.type == "AWS::CloudWatch::Alarm":
+                _client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
         super().delete_stack(name_or_stack_id)
 
 
@@ -237,28 +238,38 @@ def _definition(properties: Properties) -> Template:
     return {"Fn::Join": ["", [substitutions[part] if index % 2 else part for index, part in enumerate(parts)]]}
 
 
-def _complete(stack: Stack) -> None:
-    for logical_id, kind, resource in _resources(stack):
+@dataclass(frozen=True)
+class Resource:
+    """A resource of a stack; `properties` are the template's, with every reference resolved."""
+
+    logical_id: str
+    type: str
+    physical_id: str
+    properties: Properties
+
+
+def resources(stack: Stack) -> Iterator[Resource]:
+    """Yield what the template asks for, conditions applied."""
+    for logical_id, resource in stack.template_dict.get("Resources", {}).items():
         condition = resource.get("Condition")
         if condition and not stack.resource_map.lazy_condition_map[condition]:
             continue
-        apply = ADDED.get(kind) or COMPLETED.get(kind)
-        if apply:
-            properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
-            try:
-                apply(_physical_id(stack, logical_id), properties)
-            except Exception as error:
-                raise ValidationError(message=f"{logical_id} ({kind}): {type(error).__name__}: {error}") from error
+        created = stack.resource_map._parsed_resources.get(logical_id)
+        made_up = f"{stack.name}-{logical_id}"  # by this module, for a type that moto does not know
+        physical_id = str(getattr(created, "physical_resource_id", made_up))
+        properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
+        yield Resource(logical_id, resource["Type"], physical_id, properties)
 
 
-def _resources(stack: Stack | None) -> list[tuple[str, str, Template]]:
-    resources = stack.template_dict.get("Resources", {}) if stack else {}
-    return [(name, resource["Type"], resource) for name, resource in resources.items()]
-
-
-def _physical_id(stack: Stack, logical_id: str) -> str:
-    created = stack.resource_map._parsed_resources.get(logical_id)
-    return str(created.physical_resource_id) if created else f"{stack.name}-{logical_id}"
+def _complete(stack: Stack) -> None:
+    for resource in resources(stack):
+        apply = ADDED.get(resource.type) or COMPLETED.get(resource.type)
+        try:
+            if apply:
+                apply(resource.physical_id, resource.properties)
+        except Exception as error:
+            where = f"{resource.logical_id} ({resource.type})"
+            raise ValidationError(message=f"{where}: {type(error).__name__}: {error}") from error
 
 
 def package(path: Path, s3: Any, bucket: str) -> str:

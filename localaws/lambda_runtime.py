@@ -344,10 +344,15 @@ class Context:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Leave the handler nothing but its own variables; never cleared, since the server's threads read theirs."""
     before = dict(os.environ)
     os.environ.update(variables)
+    for name in before.keys() - variables.keys():
+        if not name.startswith("MOTO_"):
+            del os.environ[name]
     try:
         yield
     finally:
-        os.environ.clear()
         os.environ.update(before)
+        for name in variables.keys() - before.keys():
+            del os.environ[name]

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
-QUERY_ID = "cc4f4ab3-3103-33b8-80ff-d6597a0c6cea"
-SELECTION = {
-    "metricName": "RETRANSMISSIONS",
-    "destinationCategory": "INTER_AZ",
-    "startTime": "2026-11-24T08:00:00Z",
-    "endTime": "2026-11-24T09:00:00Z",
-}
+from flowquery import clock, executions, nfm, store, topic
+from localaws.clock import TurnedClock
+from localaws.server import LocalAws
+from tests.loopback import FaultyRuntime, Stack
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
@@ -38,10 +31,6 @@ os.environ.update(
 )
 
 
-def event(name: str) -> Any:
-    return json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
-
-
 @pytest.fixture(autouse=True)
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the SDK's own retries not sleep."""
@@ -52,3 +41,23 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
             return
 
     monkeypatch.setattr("botocore.endpoint.time", NoSleep)
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Stack]:
+    turned = TurnedClock()
+    runtime = FaultyRuntime(turned)
+    with LocalAws(runtime, turned) as aws:
+        yield Stack(aws, runtime, turned)
+
+
+@pytest.fixture
+def stack(deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    for name, value in deployed.aws.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(clock, "monotonic", deployed.clock.monotonic)
+    monkeypatch.setattr(clock, "sleep", deployed.clock.sleep)
+    for module in (nfm, store, topic, executions):
+        module.client.cache_clear()
+    deployed.forget()
+    return deployed

@@ -12,12 +12,12 @@ import yaml
 
 from localaws.networkflowmonitor.models import Script
 from localaws.scenarios import SCENARIOS
-from tests.conftest import QUERY_ID, ROOT, SCOPE_ID, event
+from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.workflow.conftest import Stack
+    from tests.loopback import Stack
 
 START = "ReceiveInput ChooseQuery StartQuery ApplyDefaults"
 ADOPT = "ReceiveInput ChooseQuery ApplyDefaults"

@@ -1,23 +1,35 @@
-"""The real state machine, deployed from the template, in turned time."""
+"""The loopback AWS for tests: the template deployed, the state machine run in turned time."""
 
 from __future__ import annotations
 
 import json
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from flowquery import clock, executions, nfm, store, topic
 from localaws.clock import TurnedClock
 from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
 from localaws.networkflowmonitor.models import Call, Script
 from localaws.server import LocalAws
-from tests.conftest import SCOPE_ID
+
+ROOT = Path(__file__).parent.parent
+SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
+QUERY_ID = "cc4f4ab3-3103-33b8-80ff-d6597a0c6cea"
+SELECTION = {
+    "metricName": "RETRANSMISSIONS",
+    "destinationCategory": "INTER_AZ",
+    "startTime": "2026-11-24T08:00:00Z",
+    "endTime": "2026-11-24T09:00:00Z",
+}
+
+
+def event(name: str) -> Any:
+    return json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
+
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 
 class FaultyRuntime(InProcessRuntime):
@@ -128,23 +140,3 @@ class Stack:
                 received.append(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=self._alarms, ReceiptHandle=message["ReceiptHandle"])
         return received
-
-
-@pytest.fixture(scope="session")
-def deployed() -> Iterator[Stack]:
-    turned = TurnedClock()
-    runtime = FaultyRuntime(turned)
-    with LocalAws(runtime, turned) as aws:
-        yield Stack(aws, runtime, turned)
-
-
-@pytest.fixture
-def stack(deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    for name, value in deployed.aws.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(clock, "monotonic", deployed.clock.monotonic)
-    monkeypatch.setattr(clock, "sleep", deployed.clock.sleep)
-    for module in (nfm, store, topic, executions):
-        module.client.cache_clear()
-    deployed.forget()
-    return deployed
