@@ -27,6 +27,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.kms.models import kms_backends
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -98,6 +99,17 @@ def _complete_log_group(name: str, properties: Properties) -> None:
     _client("logs").put_retention_policy(logGroupName=name, retentionInDays=int(properties["RetentionInDays"]))
 
 
+def _complete_role(name: str, properties: Properties) -> None:
+    for policy in properties.get("Policies", []):  # moto keeps the text of a Python dictionary
+        document = json.dumps(policy["PolicyDocument"])
+        _client("iam").put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
+
+
+def _complete_key(key_id: str, properties: Properties) -> None:
+    # moto keeps the dictionary, on which every call then breaks, the one that could replace it included.
+    _backend(kms_backends).keys[key_id].policy = json.dumps(properties["KeyPolicy"])
+
+
 def _complete_queue(url: str, properties: Properties) -> None:
     attributes = {name: str(value).lower() for name, value in properties.items() if name != "QueueName"}
     _client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
@@ -126,18 +138,27 @@ def _complete_state_machine(arn: str, properties: Properties) -> None:
 
 
 def _complete_function(name: str, properties: Properties) -> None:
-    function = lambda_backends[DEFAULT_ACCOUNT_ID][os.environ["AWS_DEFAULT_REGION"]].get_function(name)
+    function = _backend(lambda_backends).get_function(name)
     layers = [getattr(layer, "arn", layer) for layer in properties.get("Layers", [])]  # moto's Ref gives the object
     function.layers = function._get_layers_data(layers)
     function.architectures = properties.get("Architectures", ["x86_64"])
     function.tracing_config = properties.get("TracingConfig", function.tracing_config)
     function.logs_group_name = properties.get("LoggingConfig", {}).get("LogGroup", function.logs_group_name)
+    function.tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+
+
+def _complete_layer(arn: str, properties: Properties) -> None:
+    layer = _backend(lambda_backends).layers_versions_by_arn(arn)
+    layer.compatible_architectures = properties.get("CompatibleArchitectures", [])
 
 
 # Types that moto creates without some of the template's properties.
 COMPLETED: Mapping[str, Callable[[str, Properties], None]] = {
+    "AWS::IAM::Role": _complete_role,
+    "AWS::KMS::Key": _complete_key,
     "AWS::S3::Bucket": _complete_bucket,
     "AWS::Lambda::Function": _complete_function,
+    "AWS::Lambda::LayerVersion": _complete_layer,
     "AWS::Logs::LogGroup": _complete_log_group,
     "AWS::SQS::Queue": _complete_queue,
     "AWS::SNS::Topic": _complete_topic,
@@ -256,7 +277,7 @@ def resources(stack: Stack) -> Iterator[Resource]:
             continue
         created = stack.resource_map._parsed_resources.get(logical_id)
         made_up = f"{stack.name}-{logical_id}"  # by this module, for a type that moto does not know
-        physical_id = str(getattr(created, "physical_resource_id", made_up))
+        physical_id = str(getattr(created, "physical_resource_id", getattr(created, "arn", made_up)))
         properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
         yield Resource(logical_id, resource["Type"], physical_id, properties)
 
@@ -304,6 +325,10 @@ def zip_folder(folder: Path) -> bytes:
         for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
             archive.writestr(zipfile.ZipInfo(str(file.relative_to(folder)), (2026, 1, 1, 0, 0, 0)), file.read_bytes())
     return buffer.getvalue()
+
+
+def _backend(backends: Any) -> Any:
+    return backends[DEFAULT_ACCOUNT_ID][os.environ["AWS_DEFAULT_REGION"]]
 
 
 def _client(service: str) -> Any:

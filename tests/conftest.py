@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from flowquery import clock, executions, nfm, store, topic
+from flowquery import clock, executions, nfm, sdk, store, topic
 from localaws.clock import TurnedClock
 from localaws.server import LocalAws
 from tests.loopback import FaultyRuntime, Stack
+from tests.scripted import ScriptedServer, serving
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[name]
@@ -57,7 +58,26 @@ def stack(deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(clock, "monotonic", deployed.clock.monotonic)
     monkeypatch.setattr(clock, "sleep", deployed.clock.sleep)
-    for module in (nfm, store, topic, executions):
-        module.client.cache_clear()
+    forget_clients()
     deployed.forget()
     return deployed
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    with serving() as scripted:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{scripted.port}")
+        forget_clients()
+        yield scripted
+    forget_clients()
+
+
+@pytest.fixture
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for config in (sdk.CONFIG, nfm.START_CONFIG, store.PUT_CONFIG):
+        monkeypatch.setattr(config, "read_timeout", 0.2)
+
+
+def forget_clients() -> None:
+    for module in (nfm, store, topic, executions):
+        module.client.cache_clear()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flowquery import clock, errors, nfm
 from flowquery.polling import POLICY
 from localaws.clock import TurnedClock
-from tests.contract.conftest import ScriptedServer, call, error, http, ok
+from tests.scripted import ScriptedServer, call, error, http, ok
 
 QUERY = {"scopeId": "scope-1", "queryId": "query-1"}
 PATH = "/workloadInsights/scope-1/topContributorsDataQueries/query-1/status"

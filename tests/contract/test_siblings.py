@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, unquote
 import pytest
 
 from flowquery import errors
-from tests.contract.conftest import ScriptedServer, call, error, http, ok
 from tests.loopback import QUERY_ID, SCOPE_ID, SELECTION, event
+from tests.scripted import ScriptedServer, call, error, http, ok
 
 QUERY = {"scopeId": SCOPE_ID, "queryId": QUERY_ID}
 START = {"scopeId": SCOPE_ID, **SELECTION}

@@ -8,12 +8,9 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-
-import pytest
-
-from flowquery import executions, nfm, sdk, store, topic
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,8 @@ class ScriptedServer:
         return replies.pop(0) if len(replies) > 1 else replies[0]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+@contextmanager
+def serving() -> Iterator[ScriptedServer]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             scripted.connections += 1
@@ -98,22 +95,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     with Server(("127.0.0.1", 0), Handler) as listening:
         scripted = ScriptedServer(listening.server_address[1])
         threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{scripted.port}")
-        _forget_clients()
         yield scripted
         listening.shutdown()
-    _forget_clients()
-
-
-def _forget_clients() -> None:
-    for module in (nfm, store, topic, executions):
-        module.client.cache_clear()
-
-
-@pytest.fixture
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for config in (sdk.CONFIG, nfm.START_CONFIG, store.PUT_CONFIG):
-        monkeypatch.setattr(config, "read_timeout", 0.2)
 
 
 class LambdaContext:
