@@ -125,6 +125,7 @@ class Backend(lambda_models.LambdaBackend):
     def _run(self, function: Any, payload: bytes) -> Invocation:
         request_id = str(uuid.uuid4())
         invocation = self.runtime.invoke(self._deployed(function), payload, request_id)
+        function.logs_backend.ensure_log_group(function.logs_group_name)
         function.save_logs(f"{invocation.log}\n{invocation.report(request_id)}")
         self.invocations.append(invocation)
         return invocation
@@ -333,7 +334,7 @@ class Context:
     def __init__(self, function: DeployedFunction, request_id: str, clock: Clock, deadline: float) -> None:
         self.function_name = function.name
         self.function_version = "$LATEST"
-        self.memory_limit_in_mb = function.memory_mb
+        self.memory_limit_in_mb = str(function.memory_mb)  # text in the real runtime too
         self.invoked_function_arn = function.arn
         self.aws_request_id = request_id
         self._clock, self._deadline = clock, deadline

@@ -119,6 +119,10 @@ class Stack:
             alarms=self._received_alarms(),
         )
 
+    def definition(self) -> str:
+        client = self.aws.client("stepfunctions")
+        return str(client.describe_state_machine(stateMachineArn=self.outputs["RunQueryArn"])["definition"])
+
     def configure(self, function: str, **configuration: Any) -> None:
         client = self.aws.client("lambda")
         client.update_function_configuration(FunctionName=self.function_name(function), **configuration)

@@ -22,7 +22,10 @@ def client() -> SFNClient:
 
 
 def start_once(state_machine_arn: str, run: ScheduledRun) -> bool:
-    """Start the execution (StartExecution), and tell whether this call did: one of that name may be there already."""
+    """Start the execution (StartExecution); false where one of that name has ended.
+
+    While it runs, Step Functions answers the same name and input as if this call had started it.
+    """
     with named_errors():
         try:
             client().start_execution(stateMachineArn=state_machine_arn, name=run.name, input=json.dumps(run.input))

@@ -1,0 +1,123 @@
+"""The contract: schemas, sample events, handlers and state machine say the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from botocore.model import StringShape
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+from referencing import Registry, Resource
+
+from flowquery import errors
+from flowquery.alarm import ADVICE
+from flowquery.inputs import parse_id
+from localaws.scenarios import SCENARIOS
+from tests.loopback import QUERY_ID, ROOT, Stack, event
+from tests.scripted import Reply, ScriptedServer, call, http, ok
+
+SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
+REGISTRY: Registry[Any] = Registry().with_resources(
+    [(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()]
+    + [(f"{name}.json", Resource.from_contents(schema)) for name, schema in SCHEMAS.items()]
+)
+EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
+SENT = "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
+# Replies of Network Flow Monitor, and of the other service that a function calls.
+REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
+    "start_query": ([ok(queryId=QUERY_ID)], []),
+    "get_query_status": ([ok(status="RUNNING")], []),
+    "get_query_status_next": ([ok(status="SUCCEEDED")], []),
+    "get_query_results": ([ok(**event("replies/get_query_results"))], [http(200)]),
+    "stop_query": ([ok()], []),
+    "raise_alarm": ([], [http(200, SENT)]),
+    "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+}
+# GetQueryResults answers what the execution does.
+OUTPUT_OF = {"get_query_results": "run_query"}
+
+
+def check(value: Any, schema: str) -> None:
+    Draft202012Validator(SCHEMAS[schema], registry=REGISTRY, format_checker=FormatChecker()).validate(value)
+
+
+def function_of(name: str) -> str:
+    return next(function for function in sorted(REPLIES, key=len) if name.startswith(function))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_is_one_and_says_its_version(name: str) -> None:
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    assert name == "common" or "version 1" in SCHEMAS[name]["title"]
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_a_sample_event_is_what_its_schema_says(name: str) -> None:
+    schema = "run_query" if name.startswith("run_query") else function_of(name)
+
+    check(event(name), f"{schema}.input")
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_a_function_takes_its_sample_event_and_answers_by_its_schema(server: ScriptedServer, name: str) -> None:
+    server.replies, server.other_replies = [list(replies) or [http(200)] for replies in REPLIES[name]]
+
+    answer = call(function_of(name), event(name))
+
+    check(answer, f"{OUTPUT_OF.get(function_of(name), function_of(name))}.output")
+
+
+def test_every_function_and_workflow_has_a_sample_event() -> None:
+    functions = {path.stem for path in (ROOT / "functions").glob("*.py")}
+    workflows = {path.name.partition(".")[0] for path in (ROOT / "statemachines").glob("*.asl.yaml")}
+
+    assert functions | workflows <= set(EVENTS)
+
+
+@pytest.mark.parametrize("scenario", ["succeeded", "slow", "throttled", "empty"])
+@pytest.mark.parametrize("name", ["run_query", "run_query_running"])
+def test_run_query_answers_by_its_schema(stack: Stack, name: str, scenario: str) -> None:
+    run = stack.run(event(name), SCENARIOS[scenario].script)
+
+    check(run.output, "run_query.output")
+
+
+def test_a_schema_refuses_what_is_not_so() -> None:
+    good = {"scopeId": "s", "queryId": "q", "status": "RUNNING", "poll": event("get_query_status_next")["poll"]}
+    check(good, "get_query_status.output")
+
+    for bad in ({**good, "scopeId": ".."}, {**good, "poll": {}}, {**good, "more": 1}):
+        with pytest.raises(ValidationError):
+            check(bad, "get_query_status.output")
+
+
+def test_ids_are_the_same_in_schema_template_and_code() -> None:
+    pattern = SCHEMAS["common"]["$defs"]["id"]["pattern"]
+
+    assert f"AllowedPattern: {pattern}\n" in (ROOT / "template.yaml").read_text("utf-8")
+    assert parse_id({"scopeId": "a" * 128}, "scopeId")
+
+
+def test_enums_are_those_of_the_service_model() -> None:
+    model = boto3.client("networkflowmonitor").meta.service_model
+    request = model.operation_model("StartQueryWorkloadInsightsTopContributorsData").input_shape
+    assert request is not None
+
+    for member in ("metricName", "destinationCategory"):
+        shape = request.members[member]
+        assert isinstance(shape, StringShape)
+        assert SCHEMAS["common"]["$defs"][member]["enum"] == list(shape.enum)
+        assert all(value in (ROOT / "template.yaml").read_text("utf-8") for value in shape.enum)
+
+
+def test_every_error_has_a_name_in_the_schema_and_advice_in_the_alarm() -> None:
+    raised = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value is not errors.FlowqueryError
+    }
+    outcomes = {"QueryFailed", "QueryCanceled", "QueryTimedOut", "UnknownStatus"}
+
+    assert set(SCHEMAS["errors"]["enum"]) == raised | outcomes
+    assert set(ADVICE) == raised | outcomes | {"*"}
