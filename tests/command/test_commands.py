@@ -1,0 +1,244 @@
+"""The commands, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from localaws.scenarios import SCENARIOS
+from tests.loopback import ROOT, SCOPE_ID
+
+pytestmark = pytest.mark.slow
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}",
+    "PYTHONUNBUFFERED": "1",
+    # Of a user with an account: nothing of this may be used.
+    "AWS_PROFILE": "production",
+    "AWS_ENDPOINT_URL": "https://example.com",
+}
+ERRORS = {
+    "failed": "QueryFailed",
+    "canceled": "QueryCanceled",
+    "unknown-status": "UnknownStatus",
+    "never-ends": "QueryTimedOut",
+}
+
+
+def localaws(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "localaws", *arguments]
+    environment = {**ENVIRONMENT, "HOME": str(home)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS.keys() - ERRORS.keys())
+def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: str, tmp_path: Path) -> None:
+    ran = localaws("run", "--scenario", scenario, home=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for state in ("ReceiveInput", "StartQuery", "GetQueryStatus", "ChooseByStatus", "GetQueryResults"):
+        assert state in ran.stdout
+    assert re.search(r"Cost: \d+ checks, \d+ state transitions, \d+ invocations, [\d.]+ Lambda GB-seconds", ran.stdout)
+    assert "Stored: s3://" in ran.stdout
+    assert "AWS::S3::BucketPolicy" in ran.stdout
+    assert ("No data" in ran.stdout) == (scenario == "empty")
+    assert ("Top contributors" in ran.stdout) == (scenario != "empty")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scenario", ERRORS)
+def test_a_run_that_ends_otherwise_says_the_error_its_cause_and_the_alarm(scenario: str, tmp_path: Path) -> None:
+    ran = localaws("run", "--scenario", scenario, home=tmp_path)
+
+    assert ran.returncode == 1
+    for part in (f"FAILED {ERRORS[scenario]}", "Cause: Query ", f"Alarm: Flowquery: {ERRORS[scenario]}", "Do next:"):
+        assert part in ran.stdout
+    assert "(1)" in ran.stderr
+
+
+@pytest.mark.parametrize("name", ["run_query.json", "run_query_running.json"])
+def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
+    ran = localaws("run", "--event", f"events/{name}", home=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert SCOPE_ID in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--scenario", "nonsense"], "succeeded, slow, failed"),
+        (["--event", "missing.json"], "events/run_query.json"),
+        (["--event", "events"], "events/run_query.json"),
+        (["--event", "README.md"], "not JSON"),
+        (["--event", "pyproject.toml"], "not JSON"),
+    ],
+)
+def test_an_input_that_cannot_be_used_is_2_and_says_what_is_allowed(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    ran = localaws("run", *arguments, home=tmp_path)
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("content", ["[]", '"x"', "{}", '{"scopeId": "..", "queryId": "q"}', '{"scopeId": 5}'])
+def test_an_input_that_the_workflow_refuses_is_1(content: str, tmp_path: Path) -> None:
+    event, home = tmp_path / "event.json", tmp_path / "home"
+    event.write_text(content, "utf-8")
+    home.mkdir()
+
+    ran = localaws("run", "--event", str(event), home=home)
+
+    assert ran.returncode == 1
+    assert "FAILED InvalidInput" in ran.stdout
+    assert "Alarm: Flowquery: InvalidInput" in ran.stdout
+
+
+def test_make_alone_lists_the_commands() -> None:
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    for command in ("run", "serve", "test", "verify", "check", "deploy", "lock", "clean"):
+        assert f"make {command} " in listed
+
+
+def test_make_run_sets_up_nothing_twice_and_passes_its_variables_on() -> None:
+    ran = subprocess.run(
+        ["make", "run", "SCENARIO=canceled"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=make_environment(),
+    )
+
+    assert ran.returncode == 2  # make's own, for any recipe that fails
+    assert "setup:" not in ran.stdout
+    assert "QueryCanceled" in ran.stdout
+    assert "(1)" in ran.stderr
+
+
+def make_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "localaws", "serve"],
+        cwd=ROOT,
+        env={**ENVIRONMENT, "HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    lines: list[str] = []
+    while not (lines and lines[-1].startswith("Ctrl-C")):
+        lines.append(process.stdout.readline())
+        assert lines[-1], "".join(lines)
+    exports = [line.removeprefix("export ").strip() for line in lines if "=" in line]
+    yield process, dict(line.split("=", 1) for line in exports)
+    process.kill()
+    process.wait()
+
+
+def test_what_serve_prints_is_enough_for_boto3_and_ctrl_c_leaves_nothing(
+    served: tuple[subprocess.Popen[str], dict[str, str]],
+) -> None:
+    process, said = served
+    session = boto3.Session(said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
+    client = session.client("stepfunctions", endpoint_url=said["AWS_ENDPOINT_URL"])
+    event = (ROOT / "events/run_query.json").read_text("utf-8")
+    arn = client.start_execution(stateMachineArn=said["RunQueryArn"], input=event)["executionArn"]
+    while (described := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        pass
+    functions = children(process.pid)
+
+    process.send_signal(signal.SIGINT)
+
+    assert described["status"] == "SUCCEEDED"
+    assert json.loads(described["output"])["results"]["rows"] > 0
+    assert functions
+    assert process.wait() == 0
+    assert not any(Path(f"/proc/{child}").exists() for child in functions)
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text("ascii").split()]
+
+
+def sam(*arguments: str, environment: dict[str, str] | None = None) -> str:
+    binaries = ROOT / ".venv-sam/bin"
+    variables = {
+        "HOME": str(ROOT / ".home"),
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+        "SAM_CLI_TELEMETRY": "0",
+        **(environment or {}),
+    }
+    command = [str(binaries / "sam"), *arguments]
+    ran = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def build() -> Path:
+    """What `sam build` makes as a user runs it."""
+    if sys.version_info[:2] != (3, 13) and not os.environ.get("CI"):
+        pytest.skip("sam build needs Python 3.13, the deployed version")
+    sam("build")
+    return ROOT / ".aws-sam/build"
+
+
+HANDLERS = sorted(path.stem for path in (ROOT / "functions").glob("*.py"))
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_what_sam_build_made_can_be_imported_with_nothing_beside_it(build: Path, handler: str) -> None:
+    function = "".join(part.title() for part in handler.split("_")) + "Function"
+    paths = [str(build / function), str(build / "DependenciesLayer/python")]
+    code = f"import sys; sys.path[:0] = {paths!r}; import boto3, {handler}; print(boto3.__file__, {handler}.handler)"
+    variables = {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "RESULTS_BUCKET": "results",
+        "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alarms",
+        "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
+        "POWERTOOLS_SERVICE_NAME": "flowquery",
+        "POWERTOOLS_METRICS_NAMESPACE": "Flowquery",
+    }
+
+    # -S leaves the site-packages of this environment out.
+    command = [sys.executable, "-S", "-c", code]
+    ran = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    assert str(build) in ran.stdout
+
+
+def test_sam_deploys_to_what_serve_serves_and_deletes_it_again(
+    build: Path, served: tuple[subprocess.Popen[str], dict[str, str]]
+) -> None:
+    _, said = served
+    environment = {name: value for name, value in said.items() if name.startswith("AWS_")}
+    parameters = ["--parameter-overrides", f"ScopeId={SCOPE_ID}"]
+
+    deployed = sam("deploy", "--stack-name", "mine", "--no-confirm-changeset", *parameters, environment=environment)
+    arn = "".join(re.findall(r"stateMachine:mine-RunQuery-\s*\w+", deployed))
+    client = boto3.client("stepfunctions", endpoint_url=said["AWS_ENDPOINT_URL"])
+    machines = [machine["name"] for machine in client.list_state_machines()["stateMachines"]]
+    sam("delete", "--stack-name", "mine", "--no-prompts", environment=environment)
+
+    assert re.sub(r"\s", "", arn).removeprefix("stateMachine:") in machines
+    assert "mine-RunQuery" not in str(client.list_state_machines()["stateMachines"])
