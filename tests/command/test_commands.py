@@ -8,8 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -157,12 +159,7 @@ def test_what_serve_prints_is_enough_for_boto3_and_ctrl_c_leaves_nothing(
     served: tuple[subprocess.Popen[str], dict[str, str]],
 ) -> None:
     process, said = served
-    session = boto3.Session(said["AWS_ACCESS_KEY_ID"], said["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
-    client = session.client("stepfunctions", endpoint_url=said["AWS_ENDPOINT_URL"])
-    event = (ROOT / "events/run_query.json").read_text("utf-8")
-    arn = client.start_execution(stateMachineArn=said["RunQueryArn"], input=event)["executionArn"]
-    while (described := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        pass
+    described = execute(said["AWS_ENDPOINT_URL"], said["RunQueryArn"])
     functions = children(process.pid)
 
     process.send_signal(signal.SIGINT)
@@ -172,6 +169,15 @@ def test_what_serve_prints_is_enough_for_boto3_and_ctrl_c_leaves_nothing(
     assert functions
     assert process.wait() == 0
     assert not any(Path(f"/proc/{child}").exists() for child in functions)
+
+
+def execute(endpoint_url: str, machine: str) -> Any:
+    client = boto3.client("stepfunctions", endpoint_url=endpoint_url)
+    event = (ROOT / "events/run_query.json").read_text("utf-8")
+    arn = client.start_execution(stateMachineArn=machine, input=event)["executionArn"]
+    while (described := client.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        threading.Event().wait(0.1)
+    return described
 
 
 def children(pid: int) -> list[int]:
@@ -234,11 +240,13 @@ def test_sam_deploys_to_what_serve_serves_and_deletes_it_again(
     environment = {name: value for name, value in said.items() if name.startswith("AWS_")}
     parameters = ["--parameter-overrides", f"ScopeId={SCOPE_ID}"]
 
-    deployed = sam("deploy", "--stack-name", "mine", "--no-confirm-changeset", *parameters, environment=environment)
-    arn = "".join(re.findall(r"stateMachine:mine-RunQuery-\s*\w+", deployed))
-    client = boto3.client("stepfunctions", endpoint_url=said["AWS_ENDPOINT_URL"])
-    machines = [machine["name"] for machine in client.list_state_machines()["stateMachines"]]
+    sam("deploy", "--stack-name", "mine", "--no-confirm-changeset", *parameters, environment=environment)
+    stacks = boto3.client("cloudformation", endpoint_url=said["AWS_ENDPOINT_URL"])
+    [stack] = stacks.describe_stacks(StackName="mine")["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    described = execute(said["AWS_ENDPOINT_URL"], outputs["RunQueryArn"])
     sam("delete", "--stack-name", "mine", "--no-prompts", environment=environment)
 
-    assert re.sub(r"\s", "", arn).removeprefix("stateMachine:") in machines
-    assert "mine-RunQuery" not in str(client.list_state_machines()["stateMachines"])
+    assert described["status"] == "SUCCEEDED"
+    client = boto3.client("stepfunctions", endpoint_url=said["AWS_ENDPOINT_URL"])
+    assert outputs["RunQueryArn"] not in str(client.list_state_machines()["stateMachines"])
