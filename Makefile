@@ -31,7 +31,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy functions localaws tests
+	$(PYTHON) -m mypy functions localaws tests scripts
 	.venv/bin/cfn-lint template.yaml
 	$(SAM) validate --lint --region us-east-1
 

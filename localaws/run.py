@@ -251,3 +251,7 @@ def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
         f"Cost: {checks} checks, {transitions} state transitions, {len(invocations)} invocations, "
         f"{gb_seconds:.3f} Lambda GB-seconds"
     )
+    # On Linux alone does the system tell a process's peak.
+    peaks = {call.function.handler.split(".")[0]: call for call in invocations if call.max_memory_mb}
+    told = (f"{name} {call.max_memory_mb} of {call.function.memory_mb} MB" for name, call in peaks.items())
+    console.print(f"Peak memory: {', '.join(told) or 'not told by this system'}")

@@ -1,0 +1,93 @@
+"""The documents say what is so."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from tests.loopback import ROOT
+
+README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
+UNTOLD = ("logs:", "xray:")  # what every function has, which the README says in a sentence
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def rows(title: str) -> dict[str, str]:
+    found = re.findall(r"^\| (.+?) \| (.+) \|$", section(title), re.MULTILINE)
+    return {first: rest for first, rest in found if first != "---"}
+
+
+def test_the_picture_is_that_of_the_state_machine() -> None:
+    picture = runpy.run_path(str(ROOT / "scripts/picture.py"))
+
+    assert picture["embed"](README, picture["picture_of"]("run_query")) == README
+
+
+def test_every_make_command_that_a_document_names_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", README + CONTRIBUTING, re.MULTILINE))
+
+    assert {"run", "test"} <= named <= targets
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README + CONTRIBUTING):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_error_is_explained() -> None:
+    names = json.loads((ROOT / "schemas/errors.json").read_text("utf-8"))["enum"]
+
+    assert [name.strip("`") for name in rows("Errors") if name != "error"] == names
+
+
+@pytest.mark.parametrize(("title", "schema"), [("Input", "run_query.input"), ("Output", "run_query.output")])
+def test_every_field_is_explained(title: str, schema: str) -> None:
+    explained = re.findall(r"`([\w.]+)`", " ".join(rows(title)))
+
+    fields = json.loads((ROOT / f"schemas/{schema}.json").read_text("utf-8"))["properties"]
+    assert set(explained) == set(flattened(fields))
+
+
+def flattened(fields: dict[str, Any]) -> list[str]:
+    inner = {name: field.get("properties") for name, field in fields.items()}
+    return [f"{name}.{part}" if parts else name for name, parts in inner.items() for part in parts or [""]]
+
+
+def test_the_permissions_are_those_of_the_template() -> None:
+    for function, said in rows("Permissions").items():
+        if function != "function":
+            [policy] = RESOURCES[f"{function}Role"]["Properties"]["Policies"]
+            allowed: list[str] = []
+            for statement in policy["PolicyDocument"]["Statement"]:
+                action = statement["Action"]
+                allowed += action if isinstance(action, list) else [action]
+            assert re.findall(r"`([^`]+)`", said) == [a for a in allowed if not a.startswith(UNTOLD)]
+
+
+def test_the_scenarios_are_those_that_there_are() -> None:
+    scenarios = runpy.run_path(str(ROOT / "localaws/scenarios.py"))["SCENARIOS"]
+
+    for scenario in scenarios.keys() - {"succeeded"}:
+        assert f"`{scenario}`" in section("See it run")
+
+
+def test_every_knob_of_the_template_has_a_group() -> None:
+    template = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))
+    groups = template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    assert all(parameter["Description"] for parameter in template["Parameters"].values())
+    assert {name for name, parameter in template["Parameters"].items() if "Default" not in parameter} == {"ScopeId"}
