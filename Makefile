@@ -5,9 +5,9 @@ SCENARIO ?= succeeded
 EVENT ?=
 PORT ?= 0
 
-PYTHON := .venv/bin/python
+BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
-PYTEST := $(PYTHON) -m pytest -q -n 2
+PYTEST := $(BIN)/python -m pytest -q -n 2
 
 .PHONY: help run serve test verify check format build deploy lock clean setup setup-sam
 
@@ -15,10 +15,10 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
-	@PYTHONPATH=.:functions $(PYTHON) -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
 
 serve: setup ## leave the loopback AWS up with the stack deployed, until Ctrl-C (PORT=5000)
-	@PYTHONPATH=.:functions $(PYTHON) -m localaws serve --port $(PORT)
+	@PYTHONPATH=.:functions $(BIN)/python -m localaws serve --port $(PORT)
 
 test: setup ## the fast tests
 	@$(PYTEST) -m 'not slow'
@@ -29,15 +29,15 @@ verify: setup setup-sam ## what takes longer: the commands as a user runs them, 
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
-	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy functions localaws tests scripts
-	.venv/bin/cfn-lint template.yaml
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy functions localaws tests scripts
+	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint --region us-east-1
 
 format: setup ## put the code into its form
-	$(PYTHON) -m ruff format .
-	$(PYTHON) -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
 
 build: setup-sam ## sam build, which needs Python 3.13
 	@mkdir -p .home

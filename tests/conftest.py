@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flowquery import clock, executions, nfm, sdk, store, topic
 from localaws.clock import TurnedClock
@@ -30,6 +31,15 @@ os.environ.update(
     POWERTOOLS_SERVICE_NAME="flowquery",
     POWERTOOLS_METRICS_NAMESPACE="Flowquery",
 )
+
+# No deadline: a slow machine is no failure. In CI the examples are the same each time.
+settings.register_profile(
+    "flowquery",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("flowquery")
 
 
 @pytest.fixture(autouse=True)

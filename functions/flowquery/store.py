@@ -14,7 +14,7 @@ from botocore.config import Config
 from flowquery import nfm
 from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
 from flowquery.model import Peak
-from flowquery.results import Summary, spool
+from flowquery.results import spool
 from flowquery.sdk import CONFIG, http_status, named_errors
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from flowquery.results import Fetch
+    from flowquery.results import Fetch, Summary
 
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
@@ -47,9 +47,8 @@ def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], f
         path = Path(folder, "rows")
         summary = spool(fetch, nfm.results_pages(fetch.query), path, remaining_seconds)
         key = fetch.key(summary)
-        if not _put_once(bucket, key, path, _metadata(fetch, summary)):
-            summary = _stored_summary(bucket, key)
-    return {"bucket": bucket, "key": key, **summary.to_json()}
+        stored = _put_once(bucket, key, path, _metadata(fetch, summary))
+    return {"bucket": bucket, "key": key, **(summary.to_json() if stored else _stored_summary(bucket, key))}
 
 
 def _put_once(bucket: str, key: str, path: Path, metadata: Mapping[str, str]) -> bool:
@@ -78,20 +77,10 @@ def _metadata(fetch: Fetch, summary: Summary) -> dict[str, str]:
     return {**about, "schemaVersion": SCHEMA_VERSION, "summary": json.dumps(held)}
 
 
-def _stored_summary(bucket: str, key: str) -> Summary:
+def _stored_summary(bucket: str, key: str) -> dict[str, object]:
     with named_errors():
         metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
     try:
-        held = json.loads(metadata["summary"])
-        peak = Peak(**held["peak"]) if held["peak"] else None
-        return Summary(
-            unit=held["unit"],
-            rows=held["rows"],
-            series=held["series"],
-            peak=peak,
-            first_timestamp=held["firstTimestamp"] or "",
-            last_timestamp=held["lastTimestamp"] or "",
-            sha256=held["sha256"],
-        )
+        return {**json.loads(metadata["summary"])}
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error

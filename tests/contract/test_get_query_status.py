@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowquery import clock, errors, nfm
@@ -166,7 +166,6 @@ def test_bad_input_names_the_field_and_sends_nothing(server: ScriptedServer, eve
 
 
 @given(st.text())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_only_safe_ids_ever_leave(server: ScriptedServer, query_id: str) -> None:
     server.replies, server.requests = [ok(status="RUNNING")], []
     try:

@@ -290,6 +290,7 @@ def test_an_object_that_is_there_is_success_and_is_what_the_answer_tells_of(serv
         "unit": "Count",
         "rows": 7,
         "series": 1,
+        "empty": False,
         "peak": None,
         "firstTimestamp": None,
         "lastTimestamp": None,
