@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import uuid
+from functools import cache
 from typing import Any
 
 from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
+from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
@@ -48,3 +51,7 @@ def install(clock: Clock) -> None:
 
     wait_function.WaitFunction._wait_interval = _real_wait if real else wait
     retrier_decl.time = _real_time if real else clock
+
+    # One client for all tasks: making it takes longer than the call.
+    client = cache(boto_client_for)
+    lambda_eval_utils.boto_client_for = lambda region, service, **_: client(region, service)
