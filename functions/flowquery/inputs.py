@@ -117,7 +117,7 @@ def parse_poll(fields: Mapping[str, object]) -> Poll:
     return Poll(
         wait_seconds=parse_count(known, "poll.waitSeconds"),
         exhausted=bool(known["poll.exhausted"]),
-        elapsed_seconds=parse_seconds(known, "poll.elapsedSeconds", 0, at_least=0, at_most=10**9),
+        elapsed_seconds=round(parse_seconds(known, "poll.elapsedSeconds", 0, at_least=0, at_most=10**9), 3),
         checks=parse_count(known, "poll.checks"),
         observed=_observed(known),
         transitions=parse_count(known, "poll.transitions", 0),
