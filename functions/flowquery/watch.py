@@ -66,13 +66,15 @@ def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Calla
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
     status, fault, faults = poll.last_status, None, 0
     while True:
+        began = clock.monotonic()
         try:
             status, fault, faults = look(request.query), None, 0
         except (Throttled, TransientFault) as error:
             fault, faults = error, faults + 1
-        poll, held = count_check(poll, type(fault).__name__ if fault else str(status)), clock.monotonic() - started
-        spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + held)
-        decision = decide(status, spent, Limits(hold, request.timeout_seconds, held, faults), random.random)
+        poll, now = count_check(poll, type(fault).__name__ if fault else str(status)), clock.monotonic()
+        spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - started)
+        limits = Limits(hold, request.timeout_seconds, now - started, now - began, faults)
+        decision = decide(status, spent, limits, random.random)
         if decision.look_after is not None:
             clock.sleep(decision.look_after)
         elif fault and status is None:
