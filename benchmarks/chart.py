@@ -24,12 +24,12 @@ WAITS = [f"Wait {seconds} s" for seconds in (1, 5, 10, 30, 60)]
 # Who is drawn, its short name, its colour, its marker, and where its name stands (points from the mark).
 POINTS = [
     ("doubling Waits (1 to 60 s)", "doubling", "Wait", "v", (0, 9)),
-    ("Express child, Wait 1 s", "Express child", "Express", "s", (10, -9)),
+    ("Express child, Wait 1 s", "Express child", "Express", "s", (9, -12)),
     ("durable function, 1 s", "durable, 1 s", "durable", "D", (9, 3)),
     ("durable function, SDK default", "durable, default", "durable", "D", (0, -15)),
     ("best Wait-only loop (2)", "best Wait loop", "best", "P", (-40, -5)),
     ("best hold-and-wait plan (2)", "best plan", "best", "P", (-14, 10)),
-    ("Flowquery, told nothing", "Flowquery", "ours", "*", (-10, -18)),
+    ("Flowquery, told nothing", "Flowquery", "ours", "*", (-26, -17)),
 ]
 
 
@@ -51,7 +51,7 @@ def draw(outcomes: Mapping[int, Mapping[str, Outcome]], path: Path) -> None:
 
 
 def _panel(panel: Axes, of: Mapping[str, Outcome]) -> None:
-    panel.set(xscale="log", yscale="log", xlim=(0.2, 110), ylim=(0.02, 12))
+    panel.set(xscale="log", yscale="log", xlim=(0.11, 110), ylim=(0.017, 12))
     panel.set_xticks([0.5, 1, 5, 10, 60], ["0.5", "1", "5", "10", "60"])
     panel.set_yticks([0.03, 0.1, 0.3, 1, 3, 10], ["$0.03", "$0.10", "$0.30", "$1", "$3", "$10"])
     panel.minorticks_off()

@@ -1,7 +1,7 @@
 """The polling frontier: seconds of detection lag against dollars, for the status step and for what could replace it.
 
 `python -m benchmarks.polling_frontier` prints the tables and says which targets are met; `--json` prints the same for
-machines, `--chart FILE` draws it, `--draws N` sets how many queries are drawn of each distribution (2,000).
+machines, `--chart FILE` draws it, `--draws N` sets how many queries are drawn of each distribution (4,000).
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
@@ -34,19 +33,15 @@ from benchmarks.plans import (  # noqa: E402
     Outcome,
     rivals,
 )
+from benchmarks.virtual_time import SEED, World, average, ours  # noqa: E402
 from flowquery.cost import FIXED_TRANSITIONS  # noqa: E402
 from flowquery.polling import POLICY, decide  # noqa: E402
-from flowquery.watch import Watch, watch  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.plans import Floats
-    from flowquery.model import Query
 
-SEED = 20261124
-HOLD_SECONDS = 600.0  # the template's default
-MARGIN_SECONDS = 60.0  # the function's timeout is so much longer than its hold
 OURS, PLAN = "Flowquery, told nothing", "best hold-and-wait plan (2)"
 TUNED = ("early_growth", "steady_interval", "late_growth", "jitter", "first_jitter")
 BEST_WAITS = {0.5: "best Wait-only loop (0.5)", 2.0: "best Wait-only loop (2)"}
@@ -106,68 +101,6 @@ DISTRIBUTIONS = [
     ),
     Distribution("never tuned for: 30 s and then exponential, mean 30 s", [(1.0, 30.0, "exponential", 30.0, 0.0)]),
 ]
-
-
-@dataclass
-class World:
-    """Virtual time with one query in it, watched by the production code as the state machine calls it."""
-
-    duration: float
-    hold: float = HOLD_SECONDS
-    seed: int = SEED
-    jitter: bool = True
-    now: float = 0.0
-    looks: list[float] = field(default_factory=list)
-    occupied: float = 0.0
-    invocations: int = 0
-    transitions: int = 0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def look(self, _: Query) -> str:
-        self.looks.append(self.now)
-        status = "SUCCEEDED" if self.now >= self.duration else "RUNNING"
-        self.now += CALL
-        return status
-
-    def run(self) -> World:
-        dice = random.Random(self.seed).random
-        event: dict[str, Any] = {
-            "scopeId": "scope",
-            "queryId": "query",
-            "holdSeconds": self.hold,
-            "timeoutSeconds": 86_400,
-        }
-        answer: dict[str, object] = {}
-        clock = mock.patch.multiple("flowquery.clock", monotonic=self.monotonic, sleep=self.sleep)
-        with clock, mock.patch("random.random", dice if self.jitter else lambda: 0.5):
-            while answer.get("status") != "SUCCEEDED":
-                began = self.now
-                limit = began + self.hold + MARGIN_SECONDS
-                answer = watch(Watch.parse(event), self.look, lambda limit=limit: limit - self.now)  # type: ignore[misc]
-                self.invocations, self.occupied = self.invocations + 1, self.occupied + self.now - began
-                event["poll"] = answer["poll"]
-                self.transitions, self.now = event["poll"]["transitions"], self.now + event["poll"]["waitSeconds"]
-        return self
-
-
-def ours(durations: Floats, hold: float = HOLD_SECONDS) -> Outcome:
-    """Return what the production code makes of each draw."""
-    worlds = [World(duration, hold, seed).run() for seed, duration in enumerate(durations.tolist(), SEED)]
-    dollars = [
-        world.transitions * TRANSITION + world.invocations * LAMBDA_REQUEST + world.occupied * LAMBDA_SECOND
-        for world in worlds
-    ]
-    return Outcome(
-        np.array([world.now for world in worlds]) - durations,
-        np.array(dollars),
-        np.array([float(len(world.looks)) for world in worlds]),
-        np.array([world.occupied for world in worlds]),
-    )
 
 
 def compare(distribution: Distribution, durations: Floats) -> dict[str, Outcome]:
@@ -238,7 +171,7 @@ def hold_lengths(durations: Floats) -> dict[str, dict[str, float]]:
     """Return what the length of a hold changes, for the draws and for queries of 20 minutes."""
     found = {}
     for hold in (0.0, 30.0, 60.0, 120.0, 300.0, 600.0, 840.0):
-        drawn, long = ours(durations, hold), ours(np.linspace(1080.0, 1320.0, 100), hold)
+        drawn, long = average(durations, hold), average(np.linspace(1080.0, 1320.0, 500), hold)
         found[f"{hold:g}"] = {
             "medianNinetyTotal": float(total(drawn).mean()) * 1000,
             "twentyMinutesTotal": float(total(long).mean()) * 1000,
@@ -253,8 +186,8 @@ def neighbours(durations: dict[int, Floats]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for choice, change in choices.items():
         with mock.patch("flowquery.watch.decide", partial(decide, policy=replace(POLICY, **change))):
-            outcomes = {median: ours(drawn) for median, drawn in durations.items()}
-            long = ours(np.full(20, 1200.0))
+            outcomes = {median: average(drawn) for median, drawn in durations.items()}
+            long = average(np.full(1, 1200.0))
         found[choice] = {
             **{f"total{median}": float(np.mean(total(outcome))) for median, outcome in outcomes.items()},
             **{f"looks{median}": float(np.mean(outcome.looks)) for median, outcome in outcomes.items()},
@@ -316,8 +249,8 @@ def measure(draws: int) -> Report:
         draws,
         outcomes,
         [*targets(by_median), long_query(min(draws, 200))],
-        hold_lengths(durations[TARGETED[90].name][:500]),
-        neighbours({median: durations[distribution.name][:400] for median, distribution in TARGETED.items()}),
+        hold_lengths(durations[TARGETED[90].name]),
+        neighbours({median: durations[distribution.name] for median, distribution in TARGETED.items()}),
         {name: herd(min(draws, 1000), jitter=jitter) for name, jitter in (("jitter", True), ("none", False))},
     )
 
@@ -385,7 +318,7 @@ def print_report(report: Report) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=2000)
+    parser.add_argument("--draws", type=int, default=4000)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--chart", type=Path)
     options = parser.parse_args(arguments)

@@ -29,7 +29,7 @@ class PollPolicy:
     *Intervals.* A hold is paid by its time, so looks cost no money but a share of the service's request rate, which
     nobody documents. They are as close as allowed until 6 % of the elapsed time is more, then about a second apart, and
     0.8 % of the elapsed time once that is more, which nobody notices who has waited that long. The three numbers are
-    the closest that keep the mean of looks under 12, 35 and 110 for medians of 5, 20 and 90 s, and 20 minutes under 400.
+    the closest that keep the mean of looks under 12, 35, 110 for medians of 5, 20, 90 s, and 20 minutes under 400.
 
     `benchmarks/polling_frontier.py` measures this against the optimum that knows how long queries take, and against
     other choices of each number.
