@@ -167,11 +167,11 @@ def long_query(count: int) -> Target:
     return Target("20 minutes: looks", Estimate.mean(ours(np.full(count, 1200.0)).looks), 400)
 
 
-def hold_lengths(durations: Floats) -> dict[str, dict[str, float]]:
+def hold_lengths(durations: Floats, runs: int) -> dict[str, dict[str, float]]:
     """Return what the length of a hold changes, for the draws and for queries of 20 minutes."""
     found = {}
     for hold in (0.0, 30.0, 60.0, 120.0, 300.0, 600.0, 840.0):
-        drawn, long = average(durations, hold), average(np.linspace(1080.0, 1320.0, 500), hold)
+        drawn, long = (average(drawn, hold, runs=runs) for drawn in (durations, np.linspace(1080.0, 1320.0, 500)))
         found[f"{hold:g}"] = {
             "medianNinetyTotal": float(total(drawn).mean()) * 1000,
             "twentyMinutesTotal": float(total(long).mean()) * 1000,
@@ -180,14 +180,14 @@ def hold_lengths(durations: Floats) -> dict[str, dict[str, float]]:
     return found
 
 
-def neighbours(durations: dict[int, Floats]) -> dict[str, dict[str, float]]:
+def neighbours(durations: dict[int, Floats], runs: int) -> dict[str, dict[str, float]]:
     """Return what other choices of the policy's numbers change, as ratios to its own: dollars plus lag, and looks."""
     choices = {"": {}, **{f"{name} x {by}": {name: getattr(POLICY, name) * by} for name in TUNED for by in (0.8, 1.25)}}
     found: dict[str, dict[str, float]] = {}
     for choice, change in choices.items():
         with mock.patch("flowquery.watch.decide", partial(decide, policy=replace(POLICY, **change))):
-            outcomes = {median: average(drawn) for median, drawn in durations.items()}
-            long = average(np.full(1, 1200.0))
+            outcomes = {median: average(drawn, runs=runs) for median, drawn in durations.items()}
+            long = average(np.full(1, 1200.0), runs=runs)
         found[choice] = {
             **{f"total{median}": float(np.mean(total(outcome))) for median, outcome in outcomes.items()},
             **{f"looks{median}": float(np.mean(outcome.looks)) for median, outcome in outcomes.items()},
@@ -245,12 +245,13 @@ def measure(draws: int) -> Report:
         distribution.name: compare(distribution, durations[distribution.name]) for distribution in DISTRIBUTIONS
     }
     by_median = {median: outcomes[distribution.name] for median, distribution in TARGETED.items()}
+    runs = min(30, max(2, draws // 100))
     return Report(
         draws,
         outcomes,
         [*targets(by_median), long_query(min(draws, 200))],
-        hold_lengths(durations[TARGETED[90].name]),
-        neighbours({median: durations[distribution.name] for median, distribution in TARGETED.items()}),
+        hold_lengths(durations[TARGETED[90].name], runs),
+        neighbours({median: durations[distribution.name] for median, distribution in TARGETED.items()}, runs),
         {name: herd(min(draws, 1000), jitter=jitter) for name, jitter in (("jitter", True), ("none", False))},
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -39,9 +40,9 @@ class World:
     _occupied: float = 0.0
 
     def run(self) -> World:
-        dice = random.Random(self.seed).random
+        dice = random.Random(self.seed) if self.jitter else SimpleNamespace(random=lambda: 0.5)
         clock = mock.patch.multiple("flowquery.clock", monotonic=lambda: self.now, sleep=self._sleep)
-        with clock, mock.patch("random.random", dice if self.jitter else lambda: 0.5):
+        with clock, mock.patch("flowquery.watch.random", dice):
             while self._invoke() != "SUCCEEDED":
                 pass
         return self
@@ -88,7 +89,7 @@ def ours(durations: Floats) -> Outcome:
     )
 
 
-def average(durations: Floats, hold: float = HOLD_SECONDS, runs: int = 30) -> Outcome:
+def average(durations: Floats, hold: float = HOLD_SECONDS, *, runs: int) -> Outcome:
     """Return the mean outcome of each draw over runs with other dice: less noise than `ours`, to compare policies."""
     longest = float(np.max(durations))
     outcomes = [World(longest, hold, SEED + run).run().plan().outcome(durations) for run in range(runs)]

@@ -59,9 +59,9 @@ def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Calla
     FlowqueryError
         Anything else that a look raises, at once.
     """
+    started = clock.monotonic()
     if request.retry_count:  # the look that failed was just now, and the backoff before a retry may be next to nothing
         clock.sleep(POLICY.shortest_interval)
-    started = clock.monotonic()
     hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
     status, fault, faults = poll.last_status, None, 0
