@@ -82,9 +82,7 @@ def parse_time(fields: Mapping[str, object], field: str) -> datetime:
     return moment
 
 
-def parse_seconds(
-    fields: Mapping[str, object], field: str, default: float, *, at_least: float, at_most: float
-) -> float:
+def parse_seconds(fields: Mapping[str, object], field: str, default: float, at_least: float, at_most: float) -> float:
     value = fields.get(field, default)
     try:
         seconds = _finite(value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.model import IN_PROGRESS, Poll
 
@@ -89,8 +89,7 @@ class PollPolicy:
 POLICY = PollPolicy()
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What bounds an invocation: seconds to hold, of budget, held so far, and that the look took; faults in a row."""
 
     hold: float
@@ -100,8 +99,7 @@ class Limits:
     faults: int = 0
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What comes next: look again after `look_after` seconds, or, where that is None, answer with `poll`."""
 
     poll: Poll
