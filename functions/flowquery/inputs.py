@@ -19,7 +19,6 @@ _TYPE_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a bool
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
 _STATUS = re.compile(r"[\x20-\x7e]{1,64}", re.ASCII)
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-LONGEST_TIMEOUT_SECONDS = 86_400
 
 
 def parse_object(value: object, name: str = "the event") -> Mapping[str, object]:

@@ -3,16 +3,11 @@
 Time is budget spent, never the difference of two wall clocks: a skewed clock or a frozen environment changes nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from flowquery.model import IN_PROGRESS, Poll
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -118,10 +113,8 @@ def count_check(poll: Poll, outcome: str) -> Poll:
     return replace(poll, checks=poll.checks + 1, observed=observed)
 
 
-def decide(
-    status: str | None, poll: Poll, limits: Limits, random: Callable[[], float], policy: PollPolicy = POLICY
-) -> Decision:
-    """Decide what follows a check, `poll` including that check; `random` is uniform in [0, 1).
+def decide(status: str | None, poll: Poll, limits: Limits, dice: float, policy: PollPolicy = POLICY) -> Decision:
+    """Decide what follows a check, `poll` including that check; `dice` fall evenly in [0, 1).
 
     `status` is the last one known, None where there has not been any. One that has ended, or that the service model
     does not have, is answered as it is.
@@ -131,7 +124,7 @@ def decide(
         return Decision(answer)
     spent, left = poll.elapsed_seconds, limits.timeout - poll.elapsed_seconds
     hold = limits.hold if status else min(limits.hold, policy.longest_blind_hold)
-    stretch = 1 + (policy.jitter if poll.checks > 1 else policy.first_jitter) * random()
+    stretch = 1 + (policy.jitter if poll.checks > 1 else policy.first_jitter) * dice
     interval = max(min(stretch * policy.interval(spent, limits.faults), left), policy.shortest_interval)
     look_after = max(interval - limits.call, interval / 2)  # a slow reply is no reason to ask again at once
     if policy.holding_pays(spent) and look_after <= min(hold - limits.held, left):

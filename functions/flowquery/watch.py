@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery import clock
 from flowquery.errors import Throttled, TransientFault
-from flowquery.inputs import LONGEST_TIMEOUT_SECONDS, parse_count, parse_object, parse_poll, parse_query, parse_seconds
+from flowquery.inputs import parse_count, parse_object, parse_poll, parse_query, parse_seconds
 from flowquery.polling import POLICY, Limits, charge_retries, count_check, decide
 
 if TYPE_CHECKING:
@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 
     from flowquery.model import Poll, Query
 
-LONGEST_HOLD_SECONDS = 840  # a Lambda function runs for 900 s at most
 
-
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """The input of the status step, checked."""
 
     query: Query
@@ -37,9 +34,9 @@ class Watch:
 
 def parse_knobs(fields: Mapping[str, object]) -> tuple[float, float]:
     """Return holdSeconds (0: look once) and timeoutSeconds, the budget for the whole query."""
-    hold_seconds = parse_seconds(fields, "holdSeconds", 0, at_least=0, at_most=LONGEST_HOLD_SECONDS)
-    timeout_seconds = parse_seconds(fields, "timeoutSeconds", 1800, at_least=1, at_most=LONGEST_TIMEOUT_SECONDS)
-    return hold_seconds, timeout_seconds
+    # A Lambda function runs for 900 s at most.
+    hold_seconds = parse_seconds(fields, "holdSeconds", 0, at_least=0, at_most=840)
+    return hold_seconds, parse_seconds(fields, "timeoutSeconds", 1800, at_least=1, at_most=86_400)
 
 
 def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Callable[[], float]) -> dict[str, object]:
@@ -74,7 +71,7 @@ def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Calla
         poll, now = count_check(poll, type(fault).__name__ if fault else str(status)), clock.monotonic()
         spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - started)
         limits = Limits(hold, request.timeout_seconds, now - started, now - began, faults)
-        decision = decide(status, spent, limits, random.random)
+        decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
         if decision.look_after is not None:
             clock.sleep(decision.look_after)
         elif fault and status is None:

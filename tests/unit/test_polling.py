@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.plans import LAMBDA_SECOND, ROUND
 from flowquery.model import IN_PROGRESS, Poll
 from flowquery.polling import POLICY, Decision, Limits, charge_retries, decide
-from tests.conftest import ROOT
+from tests.loopback import ROOT
 
 elapsed = st.floats(0, 100_000)
 holds = st.floats(0, 840)
@@ -26,7 +26,7 @@ def test_a_decision_keeps_within_the_hold_the_budget_and_the_floor(
 ) -> None:
     poll = Poll(elapsed_seconds=spent, checks=2)
 
-    decision = decide("RUNNING", poll, Limits(hold, timeout, held, call, faults), lambda: dice)
+    decision = decide("RUNNING", poll, Limits(hold, timeout, held, call, faults), dice)
 
     if decision.look_after is not None:
         assert decision.look_after + call >= POLICY.shortest_interval
@@ -83,14 +83,14 @@ def test_the_longest_backoff_is_the_state_machines() -> None:
 
 @given(st.text(min_size=1).filter(lambda status: status not in IN_PROGRESS), elapsed, st.floats(1, 5_000))
 def test_any_status_but_queued_and_running_is_answered_at_once(status: str, spent: float, timeout: float) -> None:
-    decision = decide(status, Poll(elapsed_seconds=spent), Limits(600, timeout), lambda: 0.5)
+    decision = decide(status, Poll(elapsed_seconds=spent), Limits(600, timeout), 0.5)
 
     assert decision.look_after is None
     assert (decision.poll.wait_seconds, decision.poll.exhausted) == (0, False)
 
 
 def over_the_dice(poll: Poll, limits: Limits) -> list[Decision]:
-    return [decide("RUNNING", poll, limits, iter([part / 10]).__next__) for part in range(10)]
+    return [decide("RUNNING", poll, limits, part / 10) for part in range(10)]
 
 
 @pytest.mark.parametrize(("checks", "at_least"), [(1, 0.4), (2, 0.1), (50, 0.1)])

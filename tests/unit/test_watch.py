@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowquery.errors import AccessDenied, Throttled, TransientFault
@@ -102,9 +102,6 @@ class Run:
         self.now += seconds
         self.spent += seconds
 
-
-settings.register_profile("any machine", deadline=None)  # a slow one is no failure
-settings.load_profile("any machine")
 
 durations = st.floats(0.1, 5_000)
 holds = st.one_of(st.sampled_from([0.0, 0.5, 5.0, 60.0, 600.0, 840.0]), st.floats(0, 840))
