@@ -9,7 +9,7 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help run serve test verify check format build deploy lock clean setup setup-sam
+.PHONY: help run serve test verify frontier check format build deploy lock clean setup setup-sam
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: setup ## the fast tests
 verify: setup setup-sam ## what takes longer: the commands as a user runs them, sam build and sam deploy
 	@mkdir -p .home
 	@$(PYTEST) -m slow
+
+frontier: setup ## what polling costs and how soon it sees the end, beside every rival (a minute; draws the chart anew)
+	@$(BIN)/python -m benchmarks.polling_frontier --chart benchmarks/polling_frontier.svg
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home

@@ -294,11 +294,11 @@ The best loops and the best plan know the distribution and may wait before their
 def print_report(report: Report) -> None:
     print(HEADER.format(draws=report.draws))
     for name, outcomes in report.outcomes.items():
-        print(f"\n{name}\n{'':38}{'lag s':>14}{'dollars':>17}{'whole run':>11}{'looks':>8}{'slot s':>8}{'total':>8}")
+        print(f"\n{name}\n{'':40}{'lag s':>14}{'dollars':>17}{'whole run':>11}{'looks':>8}{'slot s':>8}{'total':>8}")
         for who, outcome in outcomes.items():
             row = _row(outcome, who)
             print(
-                f"  {who:36}{row['lag']:8.2f} ±{row['lagError']:4.2f}{row['dollars']:10.4f} ±{row['dollarsError']:6.4f}"
+                f"  {who:38}{row['lag']:8.2f} ±{row['lagError']:4.2f}{row['dollars']:10.4f} ±{row['dollarsError']:6.4f}"
                 f"{row['wholeRun']:10.4f}{row['looks']:8.1f}{row['slotSeconds']:8.1f}{row['total']:8.3f}"
             )
     print(f"\n{'how long one invocation holds':32}{'total, 90 s':>14}{'total, 20 min':>16}{'lag s, 20 min':>16}")
