@@ -9,7 +9,7 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help run serve test verify check format build deploy lock clean setup setup-sam
+.PHONY: help run serve test verify frontier check format build deploy lock clean setup setup-sam
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,11 +27,14 @@ verify: setup setup-sam ## what takes longer: the commands as a user runs them, 
 	@mkdir -p .home
 	@$(PYTEST) -m slow
 
+frontier: setup ## what polling costs and how soon it sees the end, beside every rival (a minute; draws the chart anew)
+	@$(BIN)/python -m benchmarks.polling_frontier --chart benchmarks/polling_frontier.svg
+
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy functions localaws tests scripts
+	$(BIN)/python -m mypy functions localaws tests benchmarks scripts
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint --region us-east-1
 

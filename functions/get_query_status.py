@@ -23,7 +23,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     `{"scopeId", "queryId", "status", "poll": {"waitSeconds", "exhausted", "elapsedSeconds", "checks", "observed", …}}`.
     Raises InvalidInput and the errors of GetQueryStatusWorkloadInsightsTopContributorsData by `flowquery.errors`.
     """
-    request = Watch.parse(event)
-    answer = watch(request, nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000)
+    answer = watch(Watch.parse(event), nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000)
     LOGGER.info("status", extra=answer)
     return answer

@@ -21,7 +21,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "slow": Scenario(Script(("QUEUED", "QUEUED", *["RUNNING"] * 7, "SUCCEEDED")), {"HoldSeconds": "2"}),
     "failed": Scenario(Script(("QUEUED", "RUNNING", "FAILED"))),
     "canceled": Scenario(Script(("QUEUED", "RUNNING", "CANCELED"))),
-    # Two throttles of the first look outlast the SDK's two attempts, so that the state machine retries.
+    # Two throttles outlast the SDK's two attempts: the hold absorbs them, the state machine retries the start.
     "throttled": Scenario(
         Script((*THROTTLED * 2, "QUEUED", *THROTTLED * 2, "RUNNING", "SUCCEEDED"), start_faults=THROTTLED)
     ),

@@ -19,7 +19,6 @@ _TYPE_NAMES = {dict: "an object", list: "a list", str: "a string", bool: "a bool
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
 _STATUS = re.compile(r"[\x20-\x7e]{1,64}", re.ASCII)
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-LONGEST_TIMEOUT_SECONDS = 86_400
 
 
 def parse_object(value: object, name: str = "the event") -> Mapping[str, object]:
@@ -82,9 +81,7 @@ def parse_time(fields: Mapping[str, object], field: str) -> datetime:
     return moment
 
 
-def parse_seconds(
-    fields: Mapping[str, object], field: str, default: float, *, at_least: float, at_most: float
-) -> float:
+def parse_seconds(fields: Mapping[str, object], field: str, default: float, at_least: float, at_most: float) -> float:
     value = fields.get(field, default)
     try:
         seconds = _finite(value)
@@ -117,7 +114,7 @@ def parse_poll(fields: Mapping[str, object]) -> Poll:
     return Poll(
         wait_seconds=parse_count(known, "poll.waitSeconds"),
         exhausted=bool(known["poll.exhausted"]),
-        elapsed_seconds=parse_seconds(known, "poll.elapsedSeconds", 0, at_least=0, at_most=10**9),
+        elapsed_seconds=round(parse_seconds(known, "poll.elapsedSeconds", 0, at_least=0, at_most=10**9), 3),
         checks=parse_count(known, "poll.checks"),
         observed=_observed(known),
         transitions=parse_count(known, "poll.transitions", 0),

@@ -79,6 +79,11 @@ class Poll:
     observed: Mapping[str, int] = field(default_factory=dict)
     transitions: int = 0
 
+    @property
+    def last_status(self) -> str | None:
+        """The status to go by while looks fail: QUEUED or RUNNING, for after any other there is no next look."""
+        return next((status for status in (Status.RUNNING, Status.QUEUED) if status in self.observed), None)
+
     def to_json(self) -> dict[str, object]:
         return {
             "waitSeconds": self.wait_seconds,

@@ -3,74 +3,78 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery import clock
 from flowquery.errors import Throttled, TransientFault
-from flowquery.inputs import LONGEST_TIMEOUT_SECONDS, parse_count, parse_object, parse_poll, parse_query, parse_seconds
+from flowquery.inputs import parse_count, parse_object, parse_poll, parse_query, parse_seconds
 from flowquery.polling import POLICY, Limits, charge_retries, count_check, decide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flowquery.model import Poll, Query
 
-LONGEST_HOLD_SECONDS = 840  # a Lambda function runs for 900 s at most
 
-
-@dataclass(frozen=True)
-class Watch:
+class Watch(NamedTuple):
     """The input of the status step, checked."""
 
     query: Query
     poll: Poll
     hold_seconds: float
     timeout_seconds: float
+    retry_count: int = 0
 
     @classmethod
     def parse(cls, event: object) -> Watch:
-        query = parse_query(event)
-        fields = parse_object(event)
-        hold_seconds, timeout_seconds = parse_knobs(fields)
-        retry_count = parse_count(fields, "retryCount", 0)
-        return cls(query, charge_retries(parse_poll(fields), retry_count), hold_seconds, timeout_seconds)
+        query, fields = parse_query(event), parse_object(event)
+        return cls(query, parse_poll(fields), *parse_knobs(fields), parse_count(fields, "retryCount", 0))
 
 
-def parse_knobs(fields: object) -> tuple[float, float]:
+def parse_knobs(fields: Mapping[str, object]) -> tuple[float, float]:
     """Return holdSeconds (0: look once) and timeoutSeconds, the budget for the whole query."""
-    knobs = parse_object(fields)
-    hold_seconds = parse_seconds(knobs, "holdSeconds", 0, at_least=0, at_most=LONGEST_HOLD_SECONDS)
-    timeout_seconds = parse_seconds(knobs, "timeoutSeconds", 1800, at_least=1, at_most=LONGEST_TIMEOUT_SECONDS)
-    return hold_seconds, timeout_seconds
+    # A Lambda function runs for 900 s at most.
+    hold_seconds = parse_seconds(fields, "holdSeconds", 0, at_least=0, at_most=840)
+    return hold_seconds, parse_seconds(fields, "timeoutSeconds", 1800, at_least=1, at_most=86_400)
 
 
 def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Callable[[], float]) -> dict[str, object]:
     """Look at the query until it has ended, the hold is over, or the budget is spent.
 
-    A throttle or a transient fault after a good look is absorbed: it spends budget like any look. Before the first
-    good look it is raised, for the state machine to retry.
+    Parameters
+    ----------
+    look
+        Returns the status now, or raises an error of `flowquery.errors`.
+    remaining_seconds
+        What the function has left before Lambda ends it.
+
+    Raises
+    ------
+    Throttled, TransientFault
+        When the hold ends and no status was ever seen; until then they are absorbed: counted and spent.
+    FlowqueryError
+        Anything else that a look raises, at once.
     """
     started = clock.monotonic()
-    hold_ends = started + min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call)
-    poll, status = request.poll, None
+    if request.retry_count:  # the look that failed was just now, and the backoff before a retry may be next to nothing
+        clock.sleep(POLICY.shortest_interval)
+    hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
+    poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
+    status, fault, faults = poll.last_status, None, 0
     while True:
-        status, outcome = _look(look, request.query, status)
-        now = clock.monotonic()
-        poll = count_check(poll, outcome)
+        began = clock.monotonic()
+        try:
+            status, fault, faults = look(request.query), None, 0
+        except (Throttled, TransientFault) as error:
+            fault, faults = error, faults + 1
+        poll, now = count_check(poll, type(fault).__name__ if fault else str(status)), clock.monotonic()
         spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - started)
-        decision = decide(status, spent, Limits(hold_ends - now, request.timeout_seconds), random.random)
-        if decision.look_after is None:
+        limits = Limits(hold, request.timeout_seconds, now - started, now - began, faults)
+        decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
+        if decision.look_after is not None:
+            clock.sleep(decision.look_after)
+        elif fault and status is None:
+            raise fault
+        else:
             return {**request.query.to_json(), "status": status, "poll": decision.poll.to_json()}
-        clock.sleep(decision.look_after)
-
-
-def _look(look: Callable[[Query], str], query: Query, last_status: str | None) -> tuple[str, str]:
-    """Return the last status known and what this look gave: a status, or the name of a fault."""
-    try:
-        status = look(query)
-    except (Throttled, TransientFault) as fault:
-        if last_status is None:
-            raise
-        return last_status, type(fault).__name__
-    return status, status

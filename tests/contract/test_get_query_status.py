@@ -284,7 +284,8 @@ def test_each_retry_is_charged_the_longest_backoff_and_one_call(
 
     answer = status_step(poll=GOOD_POLL, retryCount=2)
 
-    assert answer["poll"]["elapsedSeconds"] == 10.5 + 2 * (POLICY.longest_backoff + POLICY.slowest_call)
+    charged = 2 * (POLICY.longest_backoff + POLICY.slowest_call)
+    assert answer["poll"]["elapsedSeconds"] == 10.5 + charged + POLICY.shortest_interval
 
 
 def test_faults_after_a_good_look_are_absorbed_and_counted(server: ScriptedServer, turned_clock: TurnedClock) -> None:
@@ -295,6 +296,45 @@ def test_faults_after_a_good_look_are_absorbed_and_counted(server: ScriptedServe
 
     assert answer["status"] == "SUCCEEDED"
     assert answer["poll"]["observed"] == {"RUNNING": 1, "Throttled": 1, "TransientFault": 1, "SUCCEEDED": 1}
+
+
+def test_faults_before_the_first_good_look_are_absorbed_too(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    server.replies = [*[error(429, "ThrottlingException")] * 4, *[http(500)] * 2, ok(status="SUCCEEDED")]
+
+    answer = status_step(holdSeconds=60)
+
+    assert answer["status"] == "SUCCEEDED"
+    assert answer["poll"]["observed"] == {"Throttled": 2, "TransientFault": 1, "SUCCEEDED": 1}
+    assert turned_clock.sleeps == sorted(turned_clock.sleeps)
+
+
+def test_a_hold_without_one_good_look_ends_in_the_fault(server: ScriptedServer, turned_clock: TurnedClock) -> None:
+    server.replies = [error(429, "ThrottlingException")]
+
+    with pytest.raises(errors.Throttled):
+        status_step(holdSeconds=20)
+
+    assert turned_clock.monotonic() <= 20
+    assert len(server.requests) > 2 * 3
+
+
+def test_a_hold_without_one_good_look_answers_the_status_that_was_handed_back(
+    server: ScriptedServer, turned_clock: TurnedClock
+) -> None:
+    server.replies = [http(500)]
+
+    answer = status_step(holdSeconds=20, poll=GOOD_POLL)
+
+    assert answer["status"] == "RUNNING"
+    assert answer["poll"]["waitSeconds"] >= 1
+    assert answer["poll"]["observed"]["RUNNING"] == 3
+
+
+def test_what_was_handed_back_is_never_taken_for_an_end(server: ScriptedServer) -> None:
+    server.replies = [http(500)]
+
+    with pytest.raises(errors.TransientFault):
+        status_step(poll={**GOOD_POLL, "observed": {"SUCCEEDED": 1, "PAUSED": 1}})
 
 
 def test_a_hold_that_ends_in_faults_answers_the_last_status(server: ScriptedServer, turned_clock: TurnedClock) -> None:

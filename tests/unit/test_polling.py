@@ -1,124 +1,119 @@
-"""The poll decision, over durations, fault sequences and knobs."""
+"""The poll decision: what it derives from its prices, and what it promises for every state."""
 
 from __future__ import annotations
 
-import itertools
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
 
+import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery.inputs import parse_poll
+from benchmarks.plans import LAMBDA_SECOND, ROUND
 from flowquery.model import IN_PROGRESS, Poll
-from flowquery.polling import POLICY, Limits, charge_retries, count_check, decide
+from flowquery.polling import POLICY, Decision, Limits, charge_retries, decide
+from tests.loopback import ROOT
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-EVENTS_A_ROUND = 10  # of the state machine's history; the workflow tests measure it
-LONGEST_BUDGET = 86_400
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What a caller who does as advised sees of a query that takes `duration` seconds."""
-
-    polls: Sequence[Poll]
-    looks: Sequence[float]
-    ended: bool
-
-
-def watch(duration: float, hold: float, timeout: float, dice: float, retries: int = 0, call: float = 0.15) -> Watched:
-    """Follow the advice until the query has ended or the budget is spent; each invocation is frozen a day after it."""
-    poll, now, looks, polls = Poll(), 0.0, [], []
-    while not poll.exhausted:
-        poll = charge_retries(poll, retries)
-        began = now
-        while True:
-            now += call
-            looks.append(now)
-            status = "SUCCEEDED" if now >= duration else "RUNNING"
-            poll = count_check(poll, status)
-            spent = Poll(**{**vars(poll), "elapsed_seconds": poll.elapsed_seconds + now - began})
-            decision = decide(status, spent, Limits(began + hold - now, timeout), lambda: dice)
-            if decision.look_after is None:
-                break
-            now += decision.look_after
-        poll = parse_poll({"poll": json.loads(json.dumps(decision.poll.to_json()))})
-        polls.append(poll)
-        if status == "SUCCEEDED":
-            return Watched(polls, looks, ended=True)
-        now += poll.wait_seconds
-    return Watched(polls, looks, ended=False)
-
-
-durations = st.floats(0.1, 5_000)
-holds = st.sampled_from([0.0, 5.0, 60.0, 600.0])
-timeouts = st.floats(1, 5_000)
+elapsed = st.floats(0, 100_000)
+holds = st.floats(0, 840)
 unit = st.floats(0, 1, exclude_max=True)
 
 
-@given(durations, holds, timeouts, unit, st.integers(0, 6))
-def test_the_loop_always_ends_and_overruns_its_budget_by_one_call_at_most(
-    duration: float, hold: float, timeout: float, dice: float, retries: int
+@given(elapsed, holds, st.floats(0, 900), st.floats(1, 100_000), st.floats(0, 15), st.integers(0, 500), unit)
+def test_a_decision_keeps_within_the_hold_the_budget_and_the_floor(
+    spent: float, hold: float, held: float, timeout: float, call: float, faults: int, dice: float
 ) -> None:
-    watched = watch(duration, hold, timeout, dice, retries)
+    poll = Poll(elapsed_seconds=spent, checks=2)
 
-    last = watched.polls[-1]
-    charge = retries * (POLICY.longest_backoff + POLICY.slowest_call)
-    assert watched.ended or last.exhausted
-    assert last.elapsed_seconds <= timeout + POLICY.shortest_interval + 0.15 + charge + 0.001
-    assert last.wait_seconds == 0
+    decision = decide("RUNNING", poll, Limits(hold, timeout, held, call, faults), dice)
 
-
-@given(st.floats(1_000, 5_000), holds, unit)
-def test_never_two_looks_closer_than_the_shortest_interval(duration: float, hold: float, dice: float) -> None:
-    looks = watch(duration, hold, 5_000, dice).looks
-
-    gaps = [later - earlier - 0.15 for earlier, later in itertools.pairwise(looks)]
-    assert min(gaps) >= POLICY.shortest_interval - 1e-6
+    if decision.look_after is not None:
+        assert decision.look_after + call >= POLICY.shortest_interval
+        assert decision.look_after <= min(hold - held, timeout - spent)
+    elif decision.poll.exhausted:
+        assert timeout - spent < 1
+        assert decision.poll.wait_seconds == 0
+    else:
+        assert decision.poll.wait_seconds >= 1
+        assert decision.poll.elapsed_seconds == spent + decision.poll.wait_seconds <= timeout
 
 
-@given(durations, holds, timeouts, st.floats(0, 5_000), unit)
-def test_more_budget_never_gives_up_earlier(
-    duration: float, hold: float, timeout: float, more: float, dice: float
-) -> None:
-    less, longer = watch(duration, hold, timeout, dice), watch(duration, hold, timeout + more, dice)
+@given(st.floats(0, 8_000), unit, st.integers(0, 20))
+def test_a_hold_looks_ever_less_often_and_faults_make_it_slower_still(spent: float, dice: float, faults: int) -> None:
+    intervals = [POLICY.interval(spent * part, 0) for part in (0.0, 0.25, 0.5, 1.0)]
 
-    assert longer.ended or not less.ended
-    if not longer.ended:
-        assert longer.polls[-1].elapsed_seconds >= less.polls[-1].elapsed_seconds - POLICY.shortest_interval - 0.15
-
-
-def test_the_longest_budget_stays_under_25_000_events() -> None:
-    for hold in (0.0, 60.0, 600.0):
-        rounds = len(watch(10**9, hold, LONGEST_BUDGET, 0.0).polls)
-        assert rounds * EVENTS_A_ROUND < 25_000
+    assert intervals == sorted(intervals)
+    assert intervals[0] == POLICY.shortest_interval
+    assert POLICY.interval(spent, faults) <= POLICY.interval(spent, faults + 1)
+    assert POLICY.interval(spent, faults) <= max(POLICY.interval(spent, 0), POLICY.longest_fault_interval)
 
 
-@given(st.integers(1, 12), unit)
-def test_a_wait_is_whole_seconds_of_budget(looks: int, dice: float) -> None:
-    poll = Poll(elapsed_seconds=looks * 10.0, checks=looks)
+@pytest.mark.parametrize("hold", [0.0, 30.0, 600.0])
+@pytest.mark.parametrize("spent", [5.0, 120.0, 1200.0, 8_000.0])
+def test_the_wait_is_the_cheapest_by_its_derivation(spent: float, hold: float) -> None:
+    def rounds_a_second(wait: float) -> float:
+        lag = POLICY.lag_weight * wait**2 / (2 * spent)
+        return (1 + hold / POLICY.round_seconds + lag) / (wait + hold)
 
-    answer = decide("RUNNING", poll, Limits(0, 1_000), lambda: dice).poll
+    best = POLICY.wait(spent, hold)
 
-    assert answer.wait_seconds >= 1
-    assert answer.elapsed_seconds == poll.elapsed_seconds + answer.wait_seconds
+    assert rounds_a_second(best) <= min(rounds_a_second(best * part) for part in (0.9, 1.1))
 
 
-@given(st.text(min_size=1).filter(lambda status: status not in IN_PROGRESS), durations, timeouts)
-def test_any_status_but_queued_and_running_is_answered_at_once(status: str, elapsed: float, timeout: float) -> None:
-    decision = decide(status, Poll(elapsed_seconds=elapsed), Limits(600, timeout), lambda: 0.5)
+def test_holding_pays_as_long_as_it_is_cheaper_than_the_cheapest_waits() -> None:
+    turn = 2 * POLICY.lag_weight * POLICY.round_seconds**2
+    by_waiting = math.sqrt(2 * POLICY.lag_weight / turn)
+
+    assert by_waiting == pytest.approx(1 / POLICY.round_seconds)
+    assert POLICY.holding_pays(turn - 1)
+    assert not POLICY.holding_pays(turn + 1)
+    assert POLICY.wait(turn - 1, 600) == pytest.approx(POLICY.wait(turn + 1, 600), abs=0.1)
+
+
+def test_a_round_costs_as_much_as_the_policy_believes() -> None:
+    assert abs(ROUND / LAMBDA_SECOND - POLICY.round_seconds) < 0.01
+
+
+def test_the_longest_backoff_is_the_state_machines() -> None:
+    states = yaml.safe_load((ROOT / "statemachines/run_query.asl.yaml").read_text("utf-8"))["States"]
+
+    assert {retry["MaxDelaySeconds"] for retry in states["GetQueryStatus"]["Retry"]} == {POLICY.longest_backoff}
+
+
+@given(st.text(min_size=1).filter(lambda status: status not in IN_PROGRESS), elapsed, st.floats(1, 5_000))
+def test_any_status_but_queued_and_running_is_answered_at_once(status: str, spent: float, timeout: float) -> None:
+    decision = decide(status, Poll(elapsed_seconds=spent), Limits(600, timeout), 0.5)
 
     assert decision.look_after is None
     assert (decision.poll.wait_seconds, decision.poll.exhausted) == (0, False)
 
 
-def test_jitter_parts_queries_that_started_together() -> None:
-    intervals = {
-        decide("RUNNING", Poll(), Limits(600, 600), iter([part / 10]).__next__).look_after for part in range(10)
-    }
+def over_the_dice(poll: Poll, limits: Limits) -> list[Decision]:
+    return [decide("RUNNING", poll, limits, part / 10) for part in range(10)]
 
-    assert len(intervals) == 10
+
+@pytest.mark.parametrize(("checks", "at_least"), [(1, 0.4), (2, 0.1), (50, 0.1)])
+def test_jitter_parts_queries_that_started_together_by_their_first_interval(checks: int, at_least: float) -> None:
+    intervals = [decision.look_after or 0 for decision in over_the_dice(Poll(checks=checks), Limits(600, 600))]
+
+    assert max(intervals) - min(intervals) >= at_least
+    assert len(set(intervals)) == 10
+
+
+def test_waits_are_jittered_too() -> None:
+    decisions = over_the_dice(Poll(checks=9, elapsed_seconds=2_000), Limits(0, 9_000))
+
+    assert len({decision.poll.wait_seconds for decision in decisions}) > 5
+
+
+@given(st.integers(0, 6), holds)
+def test_a_retry_is_charged_for_a_hold_only_while_no_status_is_known(retries: int, hold: float) -> None:
+    known = charge_retries(Poll(observed={"RUNNING": 1}), retries, hold)
+    blind = charge_retries(Poll(observed={"Throttled": 1}), retries, hold)
+
+    assert known.elapsed_seconds == retries * (POLICY.longest_backoff + POLICY.slowest_call)
+    assert blind.elapsed_seconds - known.elapsed_seconds == pytest.approx(
+        retries * min(hold, POLICY.longest_blind_hold)
+    )
+    assert json.loads(json.dumps(blind.to_json()))["transitions"] == retries

@@ -54,7 +54,7 @@ CASES = {
         event={**event("run_query"), "holdSeconds": 0},
     ),
     "a slow query": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("slow")),
-    "throttled": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("throttled"), retries=2),
+    "throttled": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("throttled"), retries=1),
     "no data": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("empty")),
     "failed": Case(f"{START} {LOOK} ReportFailed {ALARM} QueryFailed", "QueryFailed", script=with_script("failed")),
     "canceled": Case(
@@ -65,7 +65,7 @@ CASES = {
         "QueryTimedOut",
         stopped=True,
         script=with_script("never-ends"),
-        event={**event("run_query"), "holdSeconds": 2, "timeoutSeconds": 6},
+        event={**event("run_query"), "holdSeconds": 4, "timeoutSeconds": 6},
     ),
     "an unknown status": Case(
         f"{START} {LOOK} ReportUnknownStatus StopQuery {ALARM} UnknownStatus",
