@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowquery import cost
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,7 +24,9 @@ MEMORY_GB = 128 / 1024
 EXPRESS_GB = 64 / 1024  # the smallest chunk that is billed
 EXPRESS_LONGEST = 300.0
 
-PRICES = json.loads((Path(__file__).parent / "prices.json").read_text("utf-8"))
+REGION = "us-east-1"
+# What a run is priced by, and beside it what only rivals pay.
+PRICES = {**cost.PRICES["regions"][REGION], **json.loads((Path(__file__).parent / "prices.json").read_text("utf-8"))}
 TRANSITION: float = PRICES["standardTransition"]
 ROUND = 3 * TRANSITION  # Wait, Task, Choice
 LAMBDA_SECOND: float = PRICES["lambdaGbSecondArm64"] * MEMORY_GB

@@ -28,6 +28,7 @@ from benchmarks.plans import (  # noqa: E402
     LAMBDA_SECOND,
     MEMORY_GB,
     PRICES,
+    REGION,
     ROUND,
     TRANSITION,
     Outcome,
@@ -280,7 +281,7 @@ def _normal_cdf(values: Floats) -> Floats:
 
 HEADER = f"""\
 The polling frontier: seconds of lag against dollars per 1,000 queries, on the same {{draws}} draws of each distribution
-(seed {SEED}), at the prices of {PRICES["date"]} in {PRICES["region"]}.
+(seed {SEED}), at the prices of {PRICES["date"]} in {REGION}.
 A call takes {CALL} s and shows the status of its beginning. Functions have {MEMORY_GB * 1024:.0f} MB (arm64).
 Initialisation is counted in the column "whole run" alone, where three functions start cold. Lag: from the end of a
 query to the return of the invocation that saw it; transitions and invocations themselves take no time, for anybody.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flowquery import nfm, store
-from flowquery.cost import run_cost
+from flowquery import clock, nfm, store
+from flowquery.cost import gb_seconds, run_cost
 from flowquery.observability import LOGGER
 from flowquery.results import Fetch
 from flowquery.store import fetch_and_store
@@ -14,7 +14,7 @@ from flowquery.store import fetch_and_store
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-BUCKET = os.environ["RESULTS_BUCKET"]
+BUCKET, REGION = os.environ["RESULTS_BUCKET"], os.environ["AWS_REGION"]
 nfm.client()
 store.client()
 
@@ -26,8 +26,10 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     Takes `events/get_query_results.json`, answers `schemas/run_query.output.json`, never the rows. Raises InvalidInput
     and the errors of GetQueryResultsWorkloadInsightsTopContributorsData and PutObject by `flowquery.errors`.
     """
-    fetch, cost = Fetch.parse(event, nfm.allowed_values()), run_cost(event)
+    began, fetch = clock.monotonic(), Fetch.parse(event, nfm.allowed_values())
+    run_cost(event, 0.0, REGION)  # refuses what cannot be used before anything is sent
     results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
+    cost = run_cost(event, gb_seconds(began, context.memory_limit_in_mb), REGION)
     answer = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, "cost": cost}
     LOGGER.info("stored", extra=answer)
     return answer

@@ -23,6 +23,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     `{"scopeId", "queryId", "status", "poll": {"waitSeconds", "exhausted", "elapsedSeconds", "checks", "observed", …}}`.
     Raises InvalidInput and the errors of GetQueryStatusWorkloadInsightsTopContributorsData by `flowquery.errors`.
     """
-    answer = watch(Watch.parse(event), nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000)
+    request, memory = Watch.parse(event), context.memory_limit_in_mb
+    answer = watch(request, nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000, memory)
     LOGGER.info("status", extra=answer)
     return answer

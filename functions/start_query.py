@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery import nfm
+from flowquery import clock, nfm
+from flowquery.cost import gb_seconds
 from flowquery.inputs import parse_id, parse_object, parse_selection
 from flowquery.observability import LOGGER
 from flowquery.watch import parse_knobs
@@ -16,17 +17,19 @@ nfm.client()
 
 
 @LOGGER.inject_lambda_context
-def handler(event: object, context: LambdaContext) -> dict[str, object]:  # noqa: ARG001
+def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Start a query over one metric, one destination category and one window.
 
     Takes `{"scopeId", "metricName", "destinationCategory", "startTime", "endTime"}` and RunQuery's knobs, answers the
-    same with `queryId` and times in UTC. There is no client token, so each attempt is sent once; when its outcome is
-    unclear (TransientFault) and the caller retries, a second query may run, which nobody watches and which ends itself.
+    same with `queryId`, times in UTC and `gbSeconds`, what this took. There is no client token, so each attempt is sent
+    once; when its outcome is unclear (TransientFault) and the caller retries, a second query may run, which nobody
+    watches and which ends itself.
     Raises InvalidInput and the errors of StartQueryWorkloadInsightsTopContributorsData by `flowquery.errors`.
     """
-    fields = parse_object(event)
+    began, fields = clock.monotonic(), parse_object(event)
     scope_id, selection = parse_id(fields, "scopeId"), parse_selection(fields, nfm.allowed_values())
     parse_knobs(fields)
     query = nfm.start_query(scope_id, selection)
     LOGGER.info("started", extra={**query.to_json(), **selection.to_json()})
-    return {**fields, **query.to_json(), **selection.to_json()}
+    spent = round(gb_seconds(began, context.memory_limit_in_mb), 3)
+    return {**fields, **query.to_json(), **selection.to_json(), "gbSeconds": spent}

@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flowquery.cost import PRICES, dollars
 from flowquery.inputs import is_id
 from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
 from localaws.scenarios import SCENARIOS
-from localaws.server import LocalAws
+from localaws.server import REGION, LocalAws
 
 SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
 _SHOWN_EVENTS = re.compile(r"(\w+)StateEntered|TaskFailed|LambdaFunctionFailed")
@@ -247,9 +248,10 @@ def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
     invocations = aws.lambda_backend.invocations
     checks = sum(call.operation == "GetQueryStatus" for call in aws.network_flow_monitor.calls)
     gb_seconds = sum(invocation.billed_gb_seconds for invocation in invocations)
+    price = dollars(REGION, transitions, len(invocations), gb_seconds)
     console.print(
         f"Cost: {checks} checks, {transitions} state transitions, {len(invocations)} invocations, "
-        f"{gb_seconds:.3f} Lambda GB-seconds"
+        f"{gb_seconds:.3f} Lambda GB-seconds, ${price:.6f} at the prices of {PRICES['date']} in {REGION}"
     )
     # On Linux alone does the system tell a process's peak.
     peaks = {call.function.handler.split(".")[0]: call for call in invocations if call.max_memory_mb}

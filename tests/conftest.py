@@ -77,6 +77,7 @@ def stack(deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     with serving() as scripted:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{scripted.port}")
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
         forget_clients()
         yield scripted
     forget_clients()

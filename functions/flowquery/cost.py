@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
-from flowquery.inputs import parse_count, parse_object, parse_poll
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from flowquery import clock
+from flowquery.inputs import parse_amount, parse_count, parse_object, parse_poll
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# US dollars by Region, as data that can be replaced; in a Region that is not in it a run tells no dollars.
+PRICES: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(
+    Path(__file__).with_name("prices.json").read_text("utf-8")
+)
 # ReceiveInput, ChooseQuery, ApplyDefaults, GetQueryResults, QuerySucceeded: entered once in every run that succeeds.
 FIXED_TRANSITIONS = 5
 
 
-def run_cost(event: object) -> dict[str, int]:
-    """Return `{"checks", "transitions"}` of a run that succeeds; Step Functions counts each retry as a transition.
+def gb_seconds(began: float, memory_mb: str | int) -> float:
+    """Return what an invocation that `began` at that time of `clock.monotonic` has taken so far."""
+    return (clock.monotonic() - began) * int(memory_mb) / 1024
+
+
+def dollars(region: str, transitions: int, requests: int, spent_gb_seconds: float) -> float | None:
+    """Return US dollars at the prices of the Region, or None where they are not known."""
+    prices = PRICES["regions"].get(region)
+    if prices is None:
+        return None
+    standing = transitions * prices["standardTransition"] + requests * prices["lambdaRequest"]
+    return round(standing + spent_gb_seconds * prices["lambdaGbSecondArm64"], 7)
+
+
+def run_cost(event: object, own_gb_seconds: float, region: str) -> dict[str, object]:
+    """Return `{"checks", "transitions", "requests", "gbSeconds", "dollars"}` of a run that succeeds.
+
+    Step Functions counts each retry as a transition. Lambda's initialisation, and the time of attempts that failed, are
+    told by its own reports alone, so they are not in `gbSeconds`.
 
     Parameters
     ----------
     event
         The input of GetQueryResults: `poll`, `retryCount` of its own Task, and, where RunQuery started the query,
-        `starts` (1) and `startRetryCount`.
+        `starts` (1), `startRetryCount` and `startGbSeconds`.
+    own_gb_seconds
+        Of the invocation that answers this.
     """
     fields = parse_object(event)
     poll = parse_poll(fields)
-    more = sum(parse_count(fields, name, 0) for name in ("starts", "startRetryCount", "retryCount"))
-    return {"checks": poll.checks, "transitions": FIXED_TRANSITIONS + poll.transitions + more}
+    started = sum(parse_count(fields, name, 0) for name in ("starts", "startRetryCount"))
+    retries = parse_count(fields, "retryCount", 0)
+    transitions = FIXED_TRANSITIONS + poll.transitions + started + retries
+    requests = poll.requests + started + 1 + retries
+    spent = round(poll.gb_seconds + parse_amount(fields, "startGbSeconds", 0) + own_gb_seconds, 3)
+    counted: dict[str, object] = {
+        "checks": poll.checks,
+        "transitions": transitions,
+        "requests": requests,
+        "gbSeconds": spent,
+    }
+    price = dollars(region, transitions, requests, spent)
+    return counted if price is None else {**counted, "dollars": price}

@@ -100,6 +100,12 @@ def parse_count(fields: Mapping[str, object], field: str, default: int | None = 
     return value
 
 
+def parse_amount(fields: Mapping[str, object], field: str, default: float | None = None) -> float:
+    """Return a number from 0 on, to a thousandth; required where there is no default."""
+    value = _required(fields, field) if default is None else default
+    return round(parse_seconds(fields, field, cast("float", value), at_least=0, at_most=10**9), 3)
+
+
 def parse_poll(fields: Mapping[str, object]) -> Poll:
     """Return what the previous call answered as `poll`, or a new one; anything that no call answers is refused."""
     if fields.get("poll") is None:
@@ -110,14 +116,15 @@ def parse_poll(fields: Mapping[str, object]) -> Poll:
         raise InvalidInput(f"{_shown(unknown[0])}: not a field of poll; hand back what the previous call answered")
     if type(_required(known, "poll.exhausted")) is not bool:
         raise InvalidInput(f"poll.exhausted: expected true or false, got {_shown(known['poll.exhausted'])}")
-    _required(known, "poll.elapsedSeconds")
     return Poll(
         wait_seconds=parse_count(known, "poll.waitSeconds"),
         exhausted=bool(known["poll.exhausted"]),
-        elapsed_seconds=round(parse_seconds(known, "poll.elapsedSeconds", 0, at_least=0, at_most=10**9), 3),
+        elapsed_seconds=parse_amount(known, "poll.elapsedSeconds"),
         checks=parse_count(known, "poll.checks"),
         observed=_observed(known),
         transitions=parse_count(known, "poll.transitions", 0),
+        requests=parse_count(known, "poll.requests", 0),
+        gb_seconds=parse_amount(known, "poll.gbSeconds", 0),
     )
 
 

@@ -70,6 +70,9 @@ class Poll:
         How often each status, and each absorbed fault, was seen.
     transitions
         State transitions that watching took so far: two for each answer, one for each wait and each retry.
+    requests, gb_seconds
+        Invocations of the status step so far, failed attempts included, and what those that answered took of memory
+        and time.
     """
 
     wait_seconds: int = 0
@@ -78,6 +81,8 @@ class Poll:
     checks: int = 0
     observed: Mapping[str, int] = field(default_factory=dict)
     transitions: int = 0
+    requests: int = 0
+    gb_seconds: float = 0.0
 
     @property
     def last_status(self) -> str | None:
@@ -92,6 +97,8 @@ class Poll:
             "checks": self.checks,
             "observed": dict(self.observed),
             "transitions": self.transitions,
+            "requests": self.requests,
+            "gbSeconds": round(self.gb_seconds, 3),
         }
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery import clock
+from flowquery.cost import gb_seconds
 from flowquery.errors import Throttled, TransientFault
 from flowquery.inputs import parse_count, parse_object, parse_poll, parse_query, parse_seconds
 from flowquery.polling import POLICY, Limits, charge_retries, count_check, decide
@@ -39,7 +40,9 @@ def parse_knobs(fields: Mapping[str, object]) -> tuple[float, float]:
     return hold_seconds, parse_seconds(fields, "timeoutSeconds", 1800, at_least=1, at_most=86_400)
 
 
-def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Callable[[], float]) -> dict[str, object]:
+def watch(
+    request: Watch, look: Callable[[Query], str], remaining_seconds: Callable[[], float], memory_mb: str | int = 128
+) -> dict[str, object]:
     """Look at the query until it has ended, the hold is over, or the budget is spent.
 
     Parameters
@@ -48,6 +51,8 @@ def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Calla
         Returns the status now, or raises an error of `flowquery.errors`.
     remaining_seconds
         What the function has left before Lambda ends it.
+    memory_mb
+        What the function has of memory, for its price.
 
     Raises
     ------
@@ -77,4 +82,7 @@ def watch(request: Watch, look: Callable[[Query], str], remaining_seconds: Calla
         elif fault and status is None:
             raise fault
         else:
-            return {**request.query.to_json(), "status": status, "poll": decision.poll.to_json()}
+            spent_gb_seconds = poll.gb_seconds + gb_seconds(started, memory_mb)
+            requests = poll.requests + 1 + request.retry_count
+            answer = replace(decision.poll, requests=requests, gb_seconds=spent_gb_seconds)
+            return {**request.query.to_json(), "status": status, "poll": answer.to_json()}

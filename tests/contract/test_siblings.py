@@ -81,6 +81,7 @@ def test_start_sends_the_window_in_utc_and_answers_the_id(server: ScriptedServer
 
     answer = call("start_query", {**START, **times, "timeoutSeconds": 60})
 
+    assert answer.pop("gbSeconds") >= 0
     assert answer == {**START, "queryId": QUERY_ID, "timeoutSeconds": 60}
     sent = json.loads(server.requests[0].body)
     assert sent == {**SELECTION}
@@ -196,6 +197,28 @@ def test_the_published_sample_is_stored_as_rows(server: ScriptedServer) -> None:
         "destinationCategory": "INTER_AZ",
         "unit": "Bytes",
     }
+
+
+def test_a_region_without_known_prices_gets_no_dollars(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.replies = [page()]
+    monkeypatch.setattr("get_query_results.REGION", "xx-north-9")
+
+    cost = call("get_query_results", event("get_query_results"))["cost"]
+
+    assert "dollars" not in cost
+    assert cost["gbSeconds"] >= 39.05
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("starts", -1), ("startRetryCount", 0.5), ("startGbSeconds", "much"), ("poll", {"checks": 1})]
+)
+def test_what_a_run_cost_so_far_is_checked_before_anything_is_sent(
+    server: ScriptedServer, field: str, value: object
+) -> None:
+    with pytest.raises(errors.InvalidInput, match=field):
+        call("get_query_results", {**event("get_query_results"), field: value})
+
+    assert server.requests == []
 
 
 def test_all_pages_are_read(server: ScriptedServer) -> None:

@@ -158,7 +158,14 @@ def test_the_run_tells_what_it_cost(stack: Stack, name: str) -> None:
 
     run = stack.run(case.event, case.script)
 
-    assert run.output["cost"]["transitions"] == len(run.path) + run.retries
+    cost, invocations = run.output["cost"], stack.aws.lambda_backend.invocations
+    assert cost["transitions"] == len(run.path) + run.retries
+    assert cost["requests"] == len(invocations)
+    measured = sum(call.duration_ms / 1000 * call.function.memory_mb / 1024 for call in invocations if not call.error)
+    assert cost["gbSeconds"] == pytest.approx(measured, abs=0.01)
+    assert cost["dollars"] == pytest.approx(
+        cost["transitions"] * 25e-6 + cost["requests"] * 2e-7 + cost["gbSeconds"] * 1.33334e-5, abs=1e-7
+    )
     # A retried look is a check that no answer counted.
     seen = [call for call in run.calls if call.operation == "GetQueryStatus" and call.outcome in case.script.statuses]
     assert run.output["cost"]["checks"] <= len(seen)
