@@ -31,7 +31,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy functions localaws tests scripts
+	$(BIN)/python -m mypy functions layer localaws tests scripts benchmarks
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint --region us-east-1
 
