@@ -225,6 +225,7 @@ def as_text(report: Mapping[str, Any]) -> str:
             "Memory: dollars of 1,000 queries, a second of lag at 2 Wait rounds, each in a cold environment",
             f"{'MB':>6}{'start s':>9}{'look s':>8}" + "".join(f"{f'{seconds} s':>10}" for seconds in QUERY_SECONDS),
             *(_memory_line(row) for row in report["memory"]),
+            _least_line(report["memory"]),
             "",
             *(_target_line(row) for row in report["targets"]),
         ]
@@ -251,6 +252,11 @@ def _top(rows: list[dict[str, Any]], most: int = 16) -> list[dict[str, Any]]:
 def _memory_line(row: Mapping[str, float]) -> str:
     dollars = "".join(f"{row[f'dollarsAt{seconds}s']:>10.4f}" for seconds in QUERY_SECONDS)
     return f"{row['memoryMb']:>6}{row['startSeconds']:>9.2f}{row['lookSeconds']:>8.3f}{dollars}"
+
+
+def _least_line(rows: list[dict[str, float]]) -> str:
+    least = (min(rows, key=lambda row: row[f"dollarsAt{seconds}s"])["memoryMb"] for seconds in QUERY_SECONDS)
+    return f"{'least at MB':<23}" + "".join(f"{memory:>10}" for memory in least)
 
 
 def _target_line(row: Mapping[str, Any]) -> str:

@@ -114,10 +114,12 @@ def reduce_data(data: Path) -> None:
     prefixes = set()
     for packed in list(data.rglob("*.json.gz")):
         content = json.loads(gzip.decompress(packed.read_bytes()))
-        if packed.name.startswith("service-2"):
+        if packed.name == "service-2.json.gz":
             prefixes.add(content["metadata"]["endpointPrefix"])
+            for part in ("operations", "shapes"):  # elsewhere botocore asks for it
+                content[part] = without_documentation(content[part])
         packed.unlink()
-        write_json(packed.with_suffix(""), without_documentation(content))
+        write_json(packed.with_suffix(""), content)
     for examples in list(data.rglob("examples-1.json")):
         examples.unlink()
     endpoints = json.loads((data / "endpoints.json").read_bytes())
@@ -128,7 +130,7 @@ def reduce_data(data: Path) -> None:
 
 
 def without_documentation(value: object) -> object:
-    """Return the model without its prose; a member that is called `documentation` is an object, and stays."""
+    """Return a part of a model without its prose; a member that is called `documentation` is an object, and stays."""
     if isinstance(value, dict):
         kept = {key: part for key, part in value.items() if not (key == "documentation" and isinstance(part, str))}
         return {key: without_documentation(part) for key, part in kept.items()}
