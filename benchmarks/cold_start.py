@@ -161,7 +161,6 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def target(name: str, measured: float, at_most: float, *, stretch: bool = False) -> dict[str, Any]:
-    measured = round(measured, 2)
     return {"name": name, "measured": measured, "atMost": at_most, "met": measured <= at_most, "stretch": stretch}
 
 
@@ -261,7 +260,7 @@ def _least_line(rows: list[dict[str, float]]) -> str:
 
 def _target_line(row: Mapping[str, Any]) -> str:
     verdict = "met" if row["met"] else "not met"
-    return f"{row['name']:<56}{row['measured']:>7.2f}, at most {row['atMost']:.2f}: {verdict}"
+    return f"{row['name']:<56}{row['measured']:>7.3f}, at most {row['atMost']:.2f}: {verdict}"
 
 
 if __name__ == "__main__":
