@@ -18,10 +18,8 @@ from botocore.model import OperationModel, ServiceModel, Shape, StringShape, Str
 from botocore.regions import EndpointResolver
 
 from layer.build import DEPLOYED_PYTHON, SERVICES
-from tests.conftest import QUERY_ID, ROOT, event
-from tests.contract.conftest import ScriptedServer, http, ok, server
-
-__all__ = ["server"]  # a fixture
+from tests.loopback import QUERY_ID, ROOT, event
+from tests.scripted import ScriptedServer, http, ok
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +72,7 @@ class Build:
         names = ("NO_PROXY", "RESULTS_BUCKET", "ALARM_TOPIC_ARN", "STATE_MACHINE_ARN")
         variables |= {name: os.environ[name] for name in names}
         ran = subprocess.run(
-            [sys._base_executable, "-S", "-c", CALL, handler, json.dumps(payload)],  # type: ignore[attr-defined]
+            [sys.executable, "-S", "-c", CALL, handler, json.dumps(payload)],  # -S: no site-packages
             env={**variables, "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             check=False,

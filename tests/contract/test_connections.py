@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flowquery import errors, nfm
-from tests.conftest import QUERY_ID, SCOPE_ID, SELECTION, event
-from tests.contract.conftest import ScriptedServer, call, ok
+from tests.loopback import QUERY_ID, SCOPE_ID, SELECTION, event
+from tests.scripted import ScriptedServer, call, ok
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_the_client_is_made_once(server: ScriptedServer) -> None:
 def test_the_payload_of_power_tuning_is_one_look(server: ScriptedServer) -> None:
     server.replies = [RUNNING]
 
-    call("get_query_status", event("power_tuning")["payload"])
+    call("get_query_status", event("power_tuning/get_query_status")["payload"])
 
     assert len(server.requests) == 1
 

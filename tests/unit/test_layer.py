@@ -9,7 +9,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from layer import build, docstring
-from tests.conftest import ROOT
+from tests.loopback import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
