@@ -23,10 +23,8 @@ from benchmarks import contestants
 from benchmarks.contestants import (
     BOTO3,
     BOTO3_SOURCE,
-    BUILD,
     EMPTY,
     HTTP,
-    LAYER,
     STATUS_STEP,
     Contestant,
     Environment,
@@ -36,12 +34,13 @@ from benchmarks.service import serving
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+ROOT = Path(__file__).parent.parent
+
 # What has to be met: the cold start beside plain boto3 with bytecode and without, and the layer's zip.
 MOST_OF_BOTO3, STRETCH_OF_BOTO3, MOST_OF_SOURCE, MOST_LAYER_MB = 0.90, 0.80, 0.48, 3.0
 
-# us-east-1, November 2026: aws.amazon.com/lambda/pricing (arm64), aws.amazon.com/step-functions/pricing.
-DOLLARS_PER_GB_SECOND = 0.0000133334
-DOLLARS_PER_WAIT_ROUND = 3 * 0.000025
+PRICES = json.loads(Path(__file__).with_name("prices.json").read_text("utf-8"))
+WAIT_ROUND = 3 * PRICES["standardTransition"]  # Wait, Task, Choice
 ROUNDS_PER_SECOND_OF_LAG = 2  # what a second of not knowing is worth, as in the polling frontier
 MB_PER_VCPU = 1769  # docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MEMORY_SIZES = (128, 192, 256, 512, 1024, 1769)
@@ -54,21 +53,23 @@ WARM_BLOCKS, WARM_BLOCK = 10, 50
 def main() -> int:
     parser = argparse.ArgumentParser(description="The cold start and the warm look of the status step.")
     parser.add_argument("--rounds", type=int, default=20, help="cold starts of each contestant (20)")
+    parser.add_argument("--build", type=Path, default=ROOT / ".aws-sam/build", help="what sam build made")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     arguments = parser.parse_args()
     if sys.version_info[:2] != (3, 13):
         sys.exit("cold_start: needs Python 3.13, the deployed version, for `make setup` and `make build`")
-    if not LAYER.is_dir():
-        sys.exit(f"cold_start: {BUILD} is missing; run `make build` first")
+    layer = arguments.build / contestants.LAYER
+    if not layer.is_dir():
+        sys.exit(f"cold_start: {layer} is missing; run `make build` first")
     with tempfile.TemporaryDirectory(prefix="cold-start-") as folder, serving() as service:
-        all_of_them = contestants.prepare(Path(folder))
+        all_of_them = contestants.prepare(Path(folder), arguments.build)
         starts, peaks = cold_starts(all_of_them, service.url, arguments.rounds)
         imports = imports_of(all_of_them[name] for name in (BOTO3, STATUS_STEP))
         looks = warm_looks([all_of_them[name] for name in (EMPTY, HTTP, BOTO3, STATUS_STEP)], service.url)
         before = service.connections
         warm_looks([all_of_them[STATUS_STEP]], service.url, blocks=1)
         connections = service.connections - before
-    report = summarise(starts, peaks, imports, looks)
+    report = summarise(starts, peaks, imports, looks, zipped_mb(layer))
     report["connections"] = connections
     print(json.dumps(report, indent=2) if arguments.json else as_text(report))
     return 0 if all(target["met"] for target in report["targets"] if not target["stretch"]) else 1
@@ -122,6 +123,7 @@ def summarise(
     peaks: Mapping[str, float],
     imports: Mapping[str, Mapping[str, float]],
     looks: Mapping[str, list[float]],
+    layer_mb: float,
 ) -> dict[str, Any]:
     rows: dict[str, Any] = {
         name: {
@@ -132,7 +134,6 @@ def summarise(
         }
         for name, values in starts.items()
     }
-    layer_mb = zipped_mb(LAYER)
     step = rows[STATUS_STEP]
     look_ms = statistics.median(looks[STATUS_STEP])
     return {
@@ -199,8 +200,8 @@ def memory_table(start_seconds: float, look_seconds: float) -> list[dict[str, fl
         row: dict[str, float] = {"memoryMb": memory, "startSeconds": start, "lookSeconds": look}
         for query_seconds in QUERY_SECONDS:
             lag = look + max(0.0, start - query_seconds)
-            held = (query_seconds + lag) * memory / 1024 * DOLLARS_PER_GB_SECOND
-            worth = lag * ROUNDS_PER_SECOND_OF_LAG * DOLLARS_PER_WAIT_ROUND
+            held = (query_seconds + lag) * memory / 1024 * PRICES["lambdaGbSecondArm64"]
+            worth = lag * ROUNDS_PER_SECOND_OF_LAG * WAIT_ROUND
             row[f"dollarsAt{query_seconds}s"] = 1000 * (held + worth)
         rows.append({name: round(value, 4) for name, value in row.items()})
     return rows

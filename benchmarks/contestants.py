@@ -19,8 +19,7 @@ from localaws.runtime_api import RuntimeApi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BUILD = Path(__file__).parent.parent / ".aws-sam/build"
-LAYER = BUILD / "DependenciesLayer"
+FUNCTION, LAYER = "GetQueryStatusFunction", "DependenciesLayer"  # folders of what sam build made
 PYTHON = getattr(sys, "_base_executable", sys.executable)  # without this environment's packages
 
 EVENT = {"scopeId": "a1b2c3d4-5678-90ab-cdef-1234567890ab", "queryId": "cc4f4ab3-3103-33b8-80ff-d6597a0c6cea"}
@@ -107,21 +106,21 @@ STATUS_STEP = "the status step, as sam build makes it"
 STATUS_STEP_UNPRUNED = "the status step on all that pip installs, with bytecode"
 
 
-def prepare(folder: Path) -> dict[str, Contestant]:
-    """Return the contestants by name, made in `folder` of this environment's packages and of what was built."""
+def prepare(folder: Path, build: Path) -> dict[str, Contestant]:
+    """Return the contestants by name, made in `folder` of this environment's packages and of `build`."""
     runtime = _packages(folder / "runtime", RUNTIME_PACKAGES)
     boto3 = _packages(folder / "boto3", BOTO3_PACKAGES)
     source = _packages(folder / "source", BOTO3_PACKAGES, bytecode=False)
     powertools = _packages(folder / "powertools", POWERTOOLS_PACKAGES)
     plain = _code(folder / "plain", BOTO3_CODE)
-    function, handler = BUILD / "GetQueryStatusFunction", "get_query_status.handler"
+    function, handler = build / FUNCTION, "get_query_status.handler"
     contestants = [
         Contestant(EMPTY, "app.handler", (_code(folder / "empty", EMPTY_CODE), runtime)),
         Contestant(HTTP, "app.handler", (_code(folder / "http", HTTP_CODE), runtime)),
         Contestant(BOTO3, "app.handler", (plain, boto3, runtime)),
         Contestant(BOTO3_SOURCE, "app.handler", (plain, source, runtime)),
         Contestant(POWERTOOLS, "app.handler", (_code(folder / "all", POWERTOOLS_CODE), boto3, powertools, runtime)),
-        Contestant(STATUS_STEP, handler, (function, LAYER / "python", runtime)),
+        Contestant(STATUS_STEP, handler, (function, build / LAYER / "python", runtime)),
         Contestant(STATUS_STEP_UNPRUNED, handler, (function, boto3, powertools, runtime)),
     ]
     return {contestant.name: contestant for contestant in contestants}

@@ -185,6 +185,16 @@ def test_endpoints_are_the_same(built: Build, service: str) -> None:
     assert lean.load_service_model(service, rules) == full.load_service_model(service, rules)
 
 
+def test_the_benchmark_measures_what_was_built(built: Build) -> None:
+    command = [sys.executable, "-m", "benchmarks.cold_start", "--build", str(built.folder), "--rounds", "1", "--json"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, text=True)
+
+    assert ran.returncode in (0, 1), ran.stderr  # whether a target is met is for a quiet machine to say
+    report = json.loads(ran.stdout)
+    assert report["connections"] == 1
+    assert {target["name"]: target["met"] for target in report["targets"]}["layer, MB zipped"]
+
+
 def lean_loader(built: Build) -> Loader:
     return Loader(extra_search_paths=[str(built.layer / "botocore/data")], include_default_search_paths=False)
 
