@@ -2,8 +2,8 @@
 
 Every contestant is a real process of AWS's runtime interface client on what `sam build` made, against a loopback
 Network Flow Monitor. A cold start is the CPU time from exec to the first answered invocation, as wait4 tells it;
-contestants take turns, and each ratio is of two starts of one round. CPU time is the measure since Lambda gives CPU by
-memory. The loopback speaks plain HTTP: what TLS takes comes on top for everyone who calls.
+contestants take turns in random order, and each ratio is of two starts of one round. CPU time is the measure since
+Lambda gives CPU by memory. The loopback speaks plain HTTP: what TLS takes comes on top for everyone who calls.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import random
 import statistics
 import sys
 import tempfile
@@ -58,6 +59,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if sys.version_info[:2] != (3, 13):
         sys.exit("cold_start: needs Python 3.13, the deployed version, for `make setup` and `make build`")
+    if not Path("/proc/self/schedstat").exists():
+        sys.exit("cold_start: needs Linux, whose /proc tells what a process that goes on has taken")
     layer = arguments.build / contestants.LAYER
     if not layer.is_dir():
         sys.exit(f"cold_start: {layer} is missing; run `make build` first")
@@ -81,8 +84,9 @@ def cold_starts(
     """Return CPU milliseconds of each start by contestant, and the highest peak of resident memory in MB."""
     starts: dict[str, list[float]] = defaultdict(list)
     peaks: dict[str, float] = defaultdict(float)
+    order = random.Random(0)
     for number in range(rounds + 1):
-        for name, contestant in all_of_them.items():
+        for name, contestant in order.sample(list(all_of_them.items()), len(all_of_them)):
             environment = Environment(contestant, endpoint)
             environment.invoke()
             peaks[name] = max(peaks[name], environment.peak_mb())
