@@ -82,8 +82,8 @@ def cold_starts(
     all_of_them: Mapping[str, Contestant], endpoint: str, rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Return CPU milliseconds of each start by contestant, and the highest peak of resident memory in MB."""
-    starts: dict[str, list[float]] = defaultdict(list)
-    peaks: dict[str, float] = defaultdict(float)
+    starts: dict[str, list[float]] = {name: [] for name in all_of_them}
+    peaks = dict.fromkeys(all_of_them, 0.0)
     order = random.Random(0)
     for number in range(rounds + 1):
         for name, contestant in order.sample(list(all_of_them.items()), len(all_of_them)):
