@@ -34,7 +34,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy functions localaws tests benchmarks scripts
+	$(BIN)/python -m mypy functions layer localaws tests scripts benchmarks
 	$(BIN)/cfn-lint template.yaml
 	$(SAM) validate --lint --region us-east-1
 

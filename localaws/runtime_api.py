@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -79,6 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
     api: RuntimeApi
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # unbuffered, headers and body leave apart, and each hop waits 40 ms for an acknowledgement
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # a runtime that is killed hangs up
+            super().handle()
 
     def do_GET(self) -> None:
         work = self.api.next()

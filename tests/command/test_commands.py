@@ -208,31 +208,6 @@ def build() -> Path:
     return ROOT / ".aws-sam/build"
 
 
-HANDLERS = sorted(path.stem for path in (ROOT / "functions").glob("*.py"))
-
-
-@pytest.mark.parametrize("handler", HANDLERS)
-def test_what_sam_build_made_can_be_imported_with_nothing_beside_it(build: Path, handler: str) -> None:
-    function = "".join(part.title() for part in handler.split("_")) + "Function"
-    paths = [str(build / function), str(build / "DependenciesLayer/python")]
-    code = f"import sys; sys.path[:0] = {paths!r}; import boto3, {handler}; print(boto3.__file__, {handler}.handler)"
-    variables = {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "RESULTS_BUCKET": "results",
-        "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alarms",
-        "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
-        "POWERTOOLS_SERVICE_NAME": "flowquery",
-        "POWERTOOLS_METRICS_NAMESPACE": "Flowquery",
-    }
-
-    # -S leaves the site-packages of this environment out.
-    command = [sys.executable, "-S", "-c", code]
-    ran = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
-
-    assert ran.returncode == 0, ran.stderr
-    assert str(build) in ran.stdout
-
-
 def test_sam_deploys_to_what_serve_serves_and_deletes_it_again(
     build: Path, served: tuple[subprocess.Popen[str], dict[str, str]]
 ) -> None:
