@@ -9,10 +9,10 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help run serve test verify frontier check format build deploy lock clean setup setup-sam
+.PHONY: help run serve test verify check format build deploy lock clean frontier cold-start setup setup-sam
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
 	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
@@ -29,6 +29,9 @@ verify: setup setup-sam ## what takes longer: the commands as a user runs them, 
 
 frontier: setup ## what polling costs and how soon it sees the end, beside every rival (a minute; draws the chart anew)
 	@$(BIN)/python -m benchmarks.polling_frontier --chart benchmarks/polling_frontier.svg
+
+cold-start: build setup ## what starting costs, beside plain boto3 (two minutes; needs Python 3.13)
+	@$(BIN)/python -m benchmarks.cold_start --rounds 40
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flowquery import clock, nfm, store
-from flowquery.cost import gb_seconds, run_cost
+from flowquery.cost import run_cost
 from flowquery.observability import LOGGER
 from flowquery.results import Fetch
 from flowquery.store import fetch_and_store
@@ -29,7 +29,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     began, fetch = clock.monotonic(), Fetch.parse(event, nfm.allowed_values())
     run_cost(event, 0.0, REGION)  # refuses what cannot be used before anything is sent
     results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
-    cost = run_cost(event, gb_seconds(began, context.memory_limit_in_mb), REGION)
+    cost = run_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
     answer = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, "cost": cost}
     LOGGER.info("stored", extra=answer)
     return answer

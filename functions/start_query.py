@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowquery import clock, nfm
-from flowquery.cost import gb_seconds
 from flowquery.inputs import parse_id, parse_object, parse_selection
 from flowquery.observability import LOGGER
 from flowquery.watch import parse_knobs
@@ -31,5 +30,5 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     parse_knobs(fields)
     query = nfm.start_query(scope_id, selection)
     LOGGER.info("started", extra={**query.to_json(), **selection.to_json()})
-    spent = round(gb_seconds(began, context.memory_limit_in_mb), 3)
+    spent = round(clock.gb_seconds(began, context.memory_limit_in_mb), 3)
     return {**fields, **query.to_json(), **selection.to_json(), "gbSeconds": spent}

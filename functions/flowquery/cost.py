@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowquery import clock
 from flowquery.inputs import parse_amount, parse_count, parse_object, parse_poll
 
 if TYPE_CHECKING:
@@ -18,11 +17,6 @@ PRICES: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(
 )
 # ReceiveInput, ChooseQuery, ApplyDefaults, GetQueryResults, QuerySucceeded: entered once in every run that succeeds.
 FIXED_TRANSITIONS = 5
-
-
-def gb_seconds(began: float, memory_mb: str | int) -> float:
-    """Return what an invocation that `began` at that time of `clock.monotonic` has taken so far."""
-    return (clock.monotonic() - began) * int(memory_mb) / 1024
 
 
 def dollars(region: str, transitions: int, requests: int, spent_gb_seconds: float) -> float | None:

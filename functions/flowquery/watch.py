@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery import clock
-from flowquery.cost import gb_seconds
 from flowquery.errors import Throttled, TransientFault
 from flowquery.inputs import parse_count, parse_object, parse_poll, parse_query, parse_seconds
 from flowquery.polling import POLICY, Limits, charge_retries, count_check, decide
@@ -82,7 +81,7 @@ def watch(
         elif fault and status is None:
             raise fault
         else:
-            spent_gb_seconds = poll.gb_seconds + gb_seconds(started, memory_mb)
+            spent_gb_seconds = poll.gb_seconds + clock.gb_seconds(started, memory_mb)
             requests = poll.requests + 1 + request.retry_count
             answer = replace(decision.poll, requests=requests, gb_seconds=spent_gb_seconds)
             return {**request.query.to_json(), "status": status, "poll": answer.to_json()}
