@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+# Its cache of fonts stays in this folder, as everything does.
+os.environ.setdefault("MPLCONFIGDIR", str(Path(__file__).parent.parent / ".matplotlib"))
 
 import matplotlib as mpl
 import numpy as np
@@ -12,7 +17,6 @@ from matplotlib import pyplot as plt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from matplotlib.axes import Axes
 

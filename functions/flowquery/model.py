@@ -104,12 +104,14 @@ class Poll:
 
 @dataclass(frozen=True)
 class Peak:
+    """The highest value; its label is cut in JSON, since it goes into an object's metadata, of which S3 takes 2 KB."""
+
     value: float
     label: str
     timestamp: str
 
     def to_json(self) -> dict[str, object]:
-        return {"value": self.value, "label": self.label[:256], "timestamp": self.timestamp}
+        return {"value": self.value, "label": self.label[:100], "timestamp": self.timestamp}
 
 
 def timestamp_text(moment: datetime) -> str:

@@ -13,7 +13,6 @@ from botocore.config import Config
 
 from flowquery import nfm
 from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
-from flowquery.model import Peak
 from flowquery.results import spool
 from flowquery.sdk import CONFIG, http_status, named_errors
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
 PUT_CONFIG = CONFIG.merge(Config(read_timeout=20))
-_LONGEST_LABEL = 900  # S3 takes 2 KB of metadata
 
 
 @cache
@@ -70,11 +68,8 @@ def _put_once(bucket: str, key: str, path: Path, metadata: Mapping[str, str]) ->
 
 
 def _metadata(fetch: Fetch, summary: Summary) -> dict[str, str]:
-    held, peak = summary.to_json(), summary.peak
-    if peak and len(json.dumps(peak.label)) > _LONGEST_LABEL:
-        held["peak"] = Peak(peak.value, "", peak.timestamp).to_json()
     about = {name: str(value) for name, value in fetch.to_json().items()}
-    return {**about, "schemaVersion": SCHEMA_VERSION, "summary": json.dumps(held)}
+    return {**about, "schemaVersion": SCHEMA_VERSION, "summary": json.dumps(summary.to_json())}
 
 
 def _stored_summary(bucket: str, key: str) -> dict[str, object]:

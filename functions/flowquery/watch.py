@@ -44,35 +44,20 @@ def watch(
 ) -> dict[str, object]:
     """Look at the query until it has ended, the hold is over, or the budget is spent.
 
-    Parameters
-    ----------
-    look
-        Returns the status now, or raises an error of `flowquery.errors`.
-    remaining_seconds
-        What the function has left before Lambda ends it.
-    memory_mb
-        What the function has of memory, for its price.
-
-    Raises
-    ------
-    Throttled, TransientFault
-        When the hold ends and no status was ever seen; until then they are absorbed: counted and spent.
-    FlowqueryError
-        Anything else that a look raises, at once.
+    Throttled and TransientFault of `look` are absorbed, counted and spent; raised only where the hold ends and no
+    status was ever seen. Whatever else it raises is raised at once.
     """
     started = clock.monotonic()
     if request.retry_count:  # the look that failed was just now, and the backoff before a retry may be next to nothing
         clock.sleep(POLICY.shortest_interval)
     hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
-    status, fault, faults = poll.last_status, None, 0
+    status, faults = poll.last_status, 0
     while True:
         began = clock.monotonic()
-        try:
-            status, fault, faults = look(request.query), None, 0
-        except (Throttled, TransientFault) as error:
-            fault, faults = error, faults + 1
-        poll, now = count_check(poll, type(fault).__name__ if fault else str(status)), clock.monotonic()
+        seen, fault = _look(look, request.query)
+        status, faults, now = seen or status, faults + 1 if fault else 0, clock.monotonic()
+        poll = count_check(poll, seen or type(fault).__name__)
         spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - started)
         limits = Limits(hold, request.timeout_seconds, now - started, now - began, faults)
         decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
@@ -81,7 +66,13 @@ def watch(
         elif fault and status is None:
             raise fault
         else:
-            spent_gb_seconds = poll.gb_seconds + clock.gb_seconds(started, memory_mb)
-            requests = poll.requests + 1 + request.retry_count
-            answer = replace(decision.poll, requests=requests, gb_seconds=spent_gb_seconds)
+            used = poll.gb_seconds + clock.gb_seconds(started, memory_mb)
+            answer = replace(decision.poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=used)
             return {**request.query.to_json(), "status": status, "poll": answer.to_json()}
+
+
+def _look(look: Callable[[Query], str], query: Query) -> tuple[str | None, Throttled | TransientFault | None]:
+    try:
+        return look(query), None
+    except (Throttled, TransientFault) as fault:
+        return None, fault

@@ -230,6 +230,16 @@ def test_all_pages_are_read(server: ScriptedServer) -> None:
     assert [request.path.partition("?")[2] for request in server.nfm_requests] == ["", "nextToken=b", "nextToken=c"]
 
 
+def test_the_longest_ids_and_labels_fit_what_s3_takes_of_metadata(server: ScriptedServer) -> None:
+    server.replies = [page(datapoints=[series(1.5e300, label="\U0001f600" * 5000)], unit="Bytes")]
+
+    call("get_query_results", {**SELECTION, "scopeId": "s" * 128, "queryId": "q" * 128})
+
+    headers = server.other_requests[0].headers
+    held = {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
+    assert sum(len(name.removeprefix("x-amz-meta-")) + len(value) for name, value in held.items()) <= 2048
+
+
 def test_no_data_is_stored_as_an_empty_object(server: ScriptedServer) -> None:
     server.replies = [ok(unit="Count", datapoints=[])]
 
