@@ -30,6 +30,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     run_cost(event, 0.0, REGION)  # refuses what cannot be used before anything is sent
     results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
     cost = run_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
-    answer = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, "cost": cost}
+    answer: dict[str, object] = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, "cost": cost}
     LOGGER.info("stored", extra=answer)
     return answer

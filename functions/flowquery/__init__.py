@@ -2,5 +2,7 @@
 
 import gc
 
+VERSION = "0.1.0"
+
 # What imports make stays: collecting meanwhile finds next to nothing, and takes a twentieth of a cold start.
 gc.set_threshold(20_000)

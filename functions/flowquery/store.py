@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 
-from flowquery import nfm
+from flowquery import VERSION, nfm
 from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
-from flowquery.results import spool
+from flowquery.results import Summary, spool
 from flowquery.sdk import CONFIG, http_status, named_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import BinaryIO
 
     from mypy_boto3_s3 import S3Client
 
-    from flowquery.results import Fetch, Summary
+    from flowquery.results import Fetch
 
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
@@ -41,41 +40,40 @@ def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], f
     AccessDenied, Throttled, TransientFault, InvalidRequest
         As S3 answers; nothing was stored. Also whatever fetching raises.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "rows")
-        summary = spool(fetch, nfm.results_pages(fetch.query), path, remaining_seconds)
+    with tempfile.TemporaryFile() as file:  # has no name, so a process that is killed leaves nothing on the disk
+        summary = spool(fetch, nfm.results_pages(fetch.query), file, remaining_seconds)
         key = fetch.key(summary)
-        stored = _put_once(bucket, key, path, _metadata(fetch, summary))
-    return {"bucket": bucket, "key": key, **(summary.to_json() if stored else _stored_summary(bucket, key))}
+        stored = _put_once(bucket, key, file, _metadata(fetch, summary))
+    return {"bucket": bucket, "key": key, **(summary if stored else _stored_summary(bucket, key)).to_json()}
 
 
-def _put_once(bucket: str, key: str, path: Path, metadata: Mapping[str, str]) -> bool:
+def _put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]) -> bool:
     """Tell whether this put stored the object: S3 answers 412 where it is there, 409 where another put is under way."""
     for _ in range(PUT_ATTEMPTS):
-        with path.open("rb") as body:
-            try:
-                with named_errors():
-                    client().put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*", Metadata=metadata)
-            except InvalidRequest as error:
-                status = http_status(error.__cause__)
-                if status == 412:
-                    return False
-                if status != 409:
-                    raise
-            else:
-                return True
+        file.seek(0)
+        try:
+            with named_errors():
+                client().put_object(Bucket=bucket, Key=key, Body=file, IfNoneMatch="*", Metadata=metadata)
+        except InvalidRequest as error:
+            status = http_status(error.__cause__)
+            if status == 412:
+                return False
+            if status != 409:
+                raise
+        else:
+            return True
     raise TransientFault(f"PutObject: another put of s3://{bucket}/{key} is under way")
 
 
 def _metadata(fetch: Fetch, summary: Summary) -> dict[str, str]:
-    about = {name: str(value) for name, value in fetch.to_json().items()}
-    return {**about, "schemaVersion": SCHEMA_VERSION, "summary": json.dumps(summary.to_json())}
+    asked = {name.lower(): value for name, value in fetch.to_json().items()}
+    return {**asked, **summary.to_metadata(), "schemaversion": SCHEMA_VERSION, "softwareversion": VERSION}
 
 
-def _stored_summary(bucket: str, key: str) -> dict[str, object]:
+def _stored_summary(bucket: str, key: str) -> Summary:
     with named_errors():
         metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
     try:
-        return {**json.loads(metadata["summary"])}
+        return Summary.from_metadata(metadata)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error

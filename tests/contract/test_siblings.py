@@ -319,18 +319,10 @@ def test_results_that_outgrow_the_time_left_are_refused(server: ScriptedServer) 
 
 
 def test_an_object_that_is_there_is_success_and_is_what_the_answer_tells_of(server: ScriptedServer) -> None:
-    held = {
-        "unit": "Count",
-        "rows": 7,
-        "series": 1,
-        "empty": False,
-        "peak": None,
-        "firstTimestamp": None,
-        "lastTimestamp": None,
-        "sha256": "0" * 64,
-    }
+    held = {"unit": "Count", "rows": "7", "series": "1", "sha256": "0" * 64}
+    headers = "".join(f"x-amz-meta-{name}: {value}\r\n" for name, value in held.items())
     server.replies = [page()]
-    server.other_replies = [http(412), http(200, headers=f"x-amz-meta-summary: {json.dumps(held)}\r\n")]
+    server.other_replies = [http(412), http(200, headers=headers)]
 
     answer = call("get_query_results", QUERY)
 

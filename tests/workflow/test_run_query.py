@@ -210,7 +210,7 @@ def test_results_are_stored_whole_and_described(stack: Stack) -> None:
     assert stack.stored() == [results["key"]]
     described = stack.aws.client("s3").head_object(Bucket=results["bucket"], Key=results["key"])
     assert described["Metadata"]["queryid"] == run.output["queryId"]
-    assert json.loads(described["Metadata"]["summary"])["sha256"] == results["sha256"]
+    assert described["Metadata"]["sha256"] == results["sha256"]
 
 
 def test_no_data_is_green_and_says_so(stack: Stack) -> None:
