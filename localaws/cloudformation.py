@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import boto3
 import yaml
+from moto.athena.models import athena_backends
 from moto.awslambda.models import lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
@@ -64,6 +65,26 @@ def _apply_event_invoke_config(_: str, properties: Properties) -> None:
     _client("lambda").put_function_event_invoke_config(**properties)
 
 
+def _apply_database(_: str, properties: Properties) -> None:
+    _client("glue").create_database(**properties)
+
+
+def _apply_table(_: str, properties: Properties) -> None:
+    _client("glue").create_table(**properties)
+
+
+def _apply_work_group(_: str, properties: Properties) -> None:
+    configuration = dict(properties["WorkGroupConfiguration"])
+    configuration["BytesScannedCutoffPerQuery"] = int(configuration["BytesScannedCutoffPerQuery"])
+    _client("athena").create_work_group(
+        Name=properties["Name"], Description=properties["Description"], Configuration=configuration
+    )
+
+
+def _apply_named_query(_: str, properties: Properties) -> None:
+    _client("athena").create_named_query(**properties)
+
+
 # Types that moto's CloudFormation does not know at all.
 ADDED: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::Scheduler::Schedule": _apply_schedule,
@@ -71,6 +92,42 @@ ADDED: Mapping[str, Callable[[str, Properties], None]] = {
     "AWS::SNS::Subscription": _apply_subscription,
     "AWS::SNS::TopicPolicy": _apply_topic_policy,
     "AWS::Lambda::EventInvokeConfig": _apply_event_invoke_config,
+    "AWS::Glue::Database": _apply_database,
+    "AWS::Glue::Table": _apply_table,
+    "AWS::Athena::WorkGroup": _apply_work_group,
+    "AWS::Athena::NamedQuery": _apply_named_query,
+}
+
+
+def _delete_schedule(resource: Resource) -> None:
+    _client("scheduler").delete_schedule(Name=resource.physical_id)
+
+
+def _delete_alarm(resource: Resource) -> None:
+    _client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
+
+
+def _delete_database(resource: Resource) -> None:  # with its tables
+    name = resource.properties["DatabaseInput"]["Name"]
+    for table in _client("glue").get_tables(DatabaseName=name)["TableList"]:
+        _client("glue").delete_table(DatabaseName=name, Name=table["Name"])
+    _client("glue").delete_database(Name=name)
+
+
+def _delete_work_group(resource: Resource) -> None:  # with its saved queries, for which moto has no call
+    name = resource.properties["Name"]
+    queries = _backend(athena_backends).named_queries
+    for query_id in [query_id for query_id, query in queries.items() if query.workgroup.name == name]:
+        del queries[query_id]
+    _client("athena").delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
+
+
+# Of the types above those that another stack would notice.
+DELETED: Mapping[str, Callable[[Resource], None]] = {
+    "AWS::Scheduler::Schedule": _delete_schedule,
+    "AWS::CloudWatch::Alarm": _delete_alarm,
+    "AWS::Glue::Database": _delete_database,
+    "AWS::Athena::WorkGroup": _delete_work_group,
 }
 
 
@@ -213,10 +270,8 @@ class Backend(CloudFormationBackend):
         # A name is looked up by moto, which then calls this with the id.
         stack = self.stacks.get(name_or_stack_id)
         for resource in resources(stack) if stack else ():
-            if resource.type == "AWS::Scheduler::Schedule":
-                _client("scheduler").delete_schedule(Name=resource.physical_id)
-            elif resource.type == "AWS::CloudWatch::Alarm":
-                _client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
+            if resource.type in DELETED:
+                DELETED[resource.type](resource)
         super().delete_stack(name_or_stack_id)
 
 

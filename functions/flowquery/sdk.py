@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import boto3
+import botocore.session
 from botocore import exceptions as sdk
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 
 from flowquery.errors import (
     AccessDenied,
@@ -31,6 +35,11 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
     user_agent_extra="flowquery",
 )
+
+# All series of a window have the same timestamps, and reading one takes longer than all else that a row needs.
+_session = botocore.session.get_session()
+_session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=lru_cache(4096)(parse_timestamp))
+boto3.setup_default_session(botocore_session=_session)
 
 _ERROR_BY_CODE: dict[str, type[FlowqueryError]] = {
     "AccessDeniedException": AccessDenied,

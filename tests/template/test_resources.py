@@ -157,6 +157,33 @@ def read_layer(clients: Clients, layer: Resource) -> Mapping[str, Any]:
     return dict(clients("lambda").get_layer_version(LayerName=name, VersionNumber=int(version)))
 
 
+def read_database(clients: Clients, database: Resource) -> Mapping[str, Any]:
+    described = clients("glue").get_database(Name=database.properties["DatabaseInput"]["Name"])["Database"]
+    given = {name: described[name] for name in ("Name", "Description")}
+    return {"CatalogId": described["CatalogId"], "DatabaseInput": given}
+
+
+def read_table(clients: Clients, table: Resource) -> Mapping[str, Any]:
+    said = table.properties["TableInput"]
+    described = clients("glue").get_table(DatabaseName=table.properties["DatabaseName"], Name=said["Name"])["Table"]
+    given = {name: described[name] for name in said}
+    return {"CatalogId": described["CatalogId"], "DatabaseName": described["DatabaseName"], "TableInput": given}
+
+
+def read_work_group(clients: Clients, group: Resource) -> Mapping[str, Any]:
+    described = clients("athena").get_work_group(WorkGroup=group.properties["Name"])["WorkGroup"]
+    configuration = described["Configuration"]
+    given = {name: configuration[name] for name in group.properties["WorkGroupConfiguration"]}
+    return {**described, "WorkGroupConfiguration": given}
+
+
+def read_named_query(clients: Clients, query: Resource) -> Mapping[str, Any]:
+    athena = clients("athena")
+    ids = athena.list_named_queries(WorkGroup=query.properties["WorkGroup"])["NamedQueryIds"]
+    found = [athena.get_named_query(NamedQueryId=query_id)["NamedQuery"] for query_id in ids]
+    return next(dict(named) for named in found if named["Name"] == query.properties["Name"])
+
+
 READERS: Mapping[str, Callable[[Clients, Resource], Mapping[str, Any]]] = {
     "AWS::IAM::Role": read_role,
     "AWS::S3::Bucket": read_bucket,
@@ -172,10 +199,15 @@ READERS: Mapping[str, Callable[[Clients, Resource], Mapping[str, Any]]] = {
     "AWS::Lambda::EventInvokeConfig": read_event_invoke_config,
     "AWS::StepFunctions::StateMachine": read_state_machine,
     "AWS::Lambda::LayerVersion": read_layer,
+    "AWS::Glue::Database": read_database,
+    "AWS::Glue::Table": read_table,
+    "AWS::Athena::WorkGroup": read_work_group,
+    "AWS::Athena::NamedQuery": read_named_query,
 }
 # Code and content are what runs, as the workflow tests show; moto's API does not tell a function's log group, but
-# the test of logs does; moto names a layer by its logical id.
-NOT_READ_BACK = {"Code", "Content", "LoggingConfig", "LayerName"}
+# the test of logs does; moto names a layer by its logical id; moto ignores
+# what deleting a workgroup takes along, which the test of deleting looks at.
+NOT_READ_BACK = {"Code", "Content", "LoggingConfig", "LayerName", "RecursiveDeleteOption"}
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +283,10 @@ def test_deleting_a_stack_leaves_nothing_of_it(deployed: Stack) -> None:
     alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix="leaving")["MetricAlarms"]
     schedules = client("scheduler").list_schedules(NamePrefix="leaving")["Schedules"]
     assert (alarms, schedules) == ([], [])
+    databases = [database["Name"] for database in client("glue").get_databases()["DatabaseList"]]
+    groups = [group["Name"] for group in client("athena").list_work_groups()["WorkGroups"]]
+    assert "flowquery" in databases
+    assert "leaving" not in databases + groups
     assert len(client("lambda").list_functions()["Functions"]) == len(before)
 
 
