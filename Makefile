@@ -9,13 +9,16 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help run serve test verify check format build deploy lock clean frontier cold-start setup setup-sam
+.PHONY: help run sql serve test verify check format build deploy lock clean frontier cold-start throughput setup setup-sam
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
-	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --keep .run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+
+sql: setup ## query the results that the latest make run stored (SQL="SELECT label, max(value) FROM results GROUP BY label"; else a prompt)
+	@PYTHONPATH=.:functions $(BIN)/python -m localaws sql --folder .run "$$SQL"
 
 serve: setup ## leave the loopback AWS up with the stack deployed, until Ctrl-C (PORT=5000)
 	@PYTHONPATH=.:functions $(BIN)/python -m localaws serve --port $(PORT)
@@ -32,6 +35,9 @@ frontier: setup ## what polling costs and how soon it sees the end, beside every
 
 cold-start: build setup ## what starting costs, beside plain boto3 (two minutes; needs Python 3.13)
 	@$(BIN)/python -m benchmarks.cold_start --rounds 40
+
+throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (three minutes)
+	@$(BIN)/python -m benchmarks.results_throughput
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
@@ -56,7 +62,7 @@ lock: setup ## compile the locks anew
 	scripts/lock
 
 clean: ## remove what the commands made
-	rm -rf .venv .venv-sam .aws-sam .home .mypy_cache .ruff_cache .hypothesis .matplotlib
+	rm -rf .venv .venv-sam .aws-sam .home .run .mypy_cache .ruff_cache .hypothesis .matplotlib
 
 setup:
 	@scripts/setup .venv requirements/dev.txt

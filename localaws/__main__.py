@@ -1,4 +1,4 @@
-"""`python -m localaws run` and `python -m localaws serve`, which `make run` and `make serve` call."""
+"""`python -m localaws run`, `sql` and `serve`, which the commands of the Makefile call."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from rich.console import Console
 
+from localaws import sql
 from localaws.clock import SystemClock
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.run import SCOPE_ID, UnusableInput, read_event, run
@@ -25,6 +27,10 @@ def main(arguments: list[str]) -> int:
     run_command = commands.add_parser("run", help="run one query and show what happens")
     run_command.add_argument("--event", help="a file with the execution's input; without one the schedule is fired")
     run_command.add_argument("--scenario", default="succeeded", help="how the query goes")
+    run_command.add_argument("--keep", type=Path, help="a folder that is to hold the stored objects, for `sql`")
+    sql_command = commands.add_parser("sql", help="query the objects that a run has kept")
+    sql_command.add_argument("--folder", type=Path, required=True)
+    sql_command.add_argument("query", nargs="?", default="", help="without one, a prompt")
     serve_command = commands.add_parser("serve", help="leave the loopback AWS up")
     serve_command.add_argument("--port", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -32,8 +38,10 @@ def main(arguments: list[str]) -> int:
     console = Console(highlight=False, soft_wrap=True)
     if options.command == "serve":
         return serve(options.port, console)
+    if options.command == "sql":
+        return query(options.folder, options.query, console)
     try:
-        succeeded = run(read_event(options.event), options.scenario, console)
+        succeeded = run(read_event(options.event), options.scenario, console, options.keep)
     except UnusableInput as error:
         print(error, file=sys.stderr)
         return UNUSABLE_INPUT
@@ -44,6 +52,17 @@ def main(arguments: list[str]) -> int:
     if not succeeded:
         print("The workflow did not succeed (1).", file=sys.stderr)
     return SUCCEEDED if succeeded else ENDED_OTHERWISE
+
+
+def query(folder: Path, text: str, console: Console) -> int:
+    if not any(folder.glob("results/*/*")):
+        print(f"{folder} holds no results; `make run` puts those of its run there", file=sys.stderr)
+        return UNUSABLE_INPUT
+    connection = sql.connect(folder)
+    if text:
+        return SUCCEEDED if sql.answer(console, connection, text) else ENDED_OTHERWISE
+    sql.prompt(console, connection)
+    return SUCCEEDED
 
 
 def serve(port: int, console: Console) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +23,7 @@ from rich.table import Table
 
 from flowquery.cost import PRICES, dollars
 from flowquery.inputs import is_id
+from localaws import sql
 from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
@@ -61,8 +64,8 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
-def run(event: object, scenario_name: str, console: Console) -> bool:
-    """Deploy, run, show; tell whether the workflow succeeded."""
+def run(event: object, scenario_name: str, console: Console, keep: Path | None = None) -> bool:
+    """Deploy, run, show; tell whether the workflow succeeded. Stored objects are copied to `keep`."""
     if scenario_name not in SCENARIOS:
         raise UnusableInput(f"SCENARIO={scenario_name}: expected one of {', '.join(SCENARIOS)}")
     scenario = SCENARIOS[scenario_name]
@@ -80,6 +83,8 @@ def run(event: object, scenario_name: str, console: Console) -> bool:
         if outcome.status != "SUCCEEDED":
             _show_alarm(aws, console, alarms)
         _show_cost(aws, console, outcome)
+        if outcome.status == "SUCCEEDED":
+            _show_sql(aws, console, outcome.output, keep)
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")
     for kind, why in NOT_SIMULATED.items():
         console.print(f"  {kind}: {why}")
@@ -229,6 +234,20 @@ def show_rows(console: Console, rows: Iterator[Mapping[str, Any]], unit: str) ->
     plotext.theme("clear" if not console.is_terminal else "default")
     chart = plotext.build()
     print(chart if console.is_terminal else plotext.uncolorize(chart))
+
+
+def _show_sql(aws: LocalAws, console: Console, output: Mapping[str, Any], keep: Path | None) -> None:
+    """Answer a saved query over the bucket, as Athena would."""
+    day = output["results"]["key"].split("date=")[1][:10]
+    window = [output.get("startTime", "2000-01-01T00:00:00Z"), output.get("endTime", "2100-01-01T00:00:00Z")]
+    console.print("\n[bold]SQL[/] over the bucket: sql/top_contributors.sql, in DuckDB")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = keep or Path(temporary)
+        shutil.rmtree(folder / sql.PREFIX, ignore_errors=True)
+        sql.download(aws.client("s3"), output["results"]["bucket"], folder)
+        sql.answer(console, sql.connect(folder), sql.saved("top_contributors"), [day, day, *window])
+    if keep:
+        console.print('The objects stay for `make sql` and for make sql SQL="SELECT …".', markup=False)
 
 
 def _show_alarm(aws: LocalAws, console: Console, queue_url: str) -> None:
