@@ -1,0 +1,371 @@
+"""Results are stored whole, once, or not at all, whatever pages look like, whenever the process dies, whoever races."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowquery import VERSION, store
+from flowquery.errors import MalformedReply, ResultsTooLarge
+from flowquery.model import Peak, Query
+from flowquery.results import Batch, Fetch, Summary, Table, spool
+from localaws.networkflowmonitor.models import Script
+from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
+from tests.scripted import ScriptedServer, call, http, ok
+
+FETCH = Fetch(Query(SCOPE_ID, QUERY_ID), None)
+EVENT = event("get_query_results")
+
+# --- shapes of pages ---
+
+moments = st.datetimes(datetime(2025, 1, 1), datetime(2030, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+points = st.lists(st.tuples(moments, st.floats(allow_nan=False, allow_infinity=False)), max_size=6)
+series = st.tuples(st.sampled_from(["a", "b"]) | texts, points).map(
+    lambda made: {"label": made[0], "timestamps": [at for at, _ in made[1]], "values": [value for _, value in made[1]]}
+)
+pages = st.lists(st.lists(series, max_size=4), min_size=1, max_size=4)
+
+
+def page(*datapoints: dict[str, Any], unit: str = "Count") -> dict[str, Any]:
+    return {"unit": unit, "datapoints": list(datapoints)}
+
+
+def spooled(*given: dict[str, Any], remaining: float = 900) -> tuple[Summary, list[dict[str, Any]], bytes]:
+    file = io.BytesIO()
+    summary = spool(FETCH, given, file, lambda: remaining)
+    lines = gzip.decompress(file.getvalue()).split(b"\n")
+    assert lines.pop() == b""
+    return summary, [json.loads(line) for line in lines], file.getvalue()
+
+
+@given(pages)
+def test_every_point_is_a_row_and_the_summary_is_that_of_the_rows(shapes: list[list[dict[str, Any]]]) -> None:
+    summary, rows, _ = spooled(*[page(*datapoints) for datapoints in shapes])
+
+    every = [(one["label"], at, v) for shape in shapes for one in shape for at, v in zip(*points_of(one), strict=True)]
+    assert [(row["label"], datetime.fromisoformat(row["timestamp"]), repr(row["value"])) for row in rows] == [
+        (label, at, repr(value)) for label, at, value in every
+    ]
+    assert summary.rows == len(every)
+    assert summary.series == len({one["label"] for shape in shapes for one in shape})
+    if every:
+        highest = max(value for *_, value in every)
+        assert summary.peak is not None
+        assert (summary.peak.label, summary.peak.value) == next((n, v) for n, _, v in every if v == highest)
+        texts_of = [row["timestamp"] for row in rows]
+        assert (summary.first_timestamp, summary.last_timestamp) == (min(texts_of), max(texts_of))
+
+
+def points_of(one: dict[str, Any]) -> tuple[list[datetime], list[float]]:
+    return one["timestamps"], one["values"]
+
+
+@given(pages)
+def test_the_same_pages_are_the_same_bytes(shapes: list[list[dict[str, Any]]]) -> None:
+    given = [page(*datapoints) for datapoints in shapes]
+
+    assert spooled(*given) == spooled(*given)
+
+
+@given(series.filter(lambda one: one["values"]), st.sampled_from([math.nan, math.inf, -math.inf]), st.data())
+def test_a_value_that_is_no_number_is_refused_wherever_it_stands(one: Any, bad: float, data: st.DataObject) -> None:
+    values = list(one["values"])
+    values[data.draw(st.integers(0, len(values) - 1))] = bad
+
+    with pytest.raises(MalformedReply, match="not finite"):
+        spooled(page({**one, "values": values}))
+
+
+@given(series, st.integers(0, 9))
+def test_ragged_series_are_refused(one: dict[str, Any], length: int) -> None:
+    values = (one["values"] * 10 or [1.0] * 10)[:length]
+    if length != len(one["timestamps"]) and len(values) == length:
+        with pytest.raises(MalformedReply, match="timestamps and"):
+            spooled(page({**one, "values": values}))
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    one = {"label": "\ud800", "timestamps": [datetime(2026, 11, 24, tzinfo=UTC)], "values": [1.0]}
+
+    with pytest.raises(MalformedReply, match="not text"):
+        spooled(page(one))
+
+
+@pytest.mark.parametrize("unit", ["Count\n", "Zähler", "x" * 65])
+def test_a_unit_that_is_no_name_is_refused(unit: str) -> None:
+    with pytest.raises(MalformedReply, match="unit"):
+        spooled(page(unit=unit))
+
+
+def test_a_time_with_an_offset_is_stored_in_utc() -> None:
+    at = datetime.fromisoformat("2026-11-24T10:00:00.25+02:00")
+
+    _, [row], _ = spooled(page({"label": "a", "timestamps": [at], "values": [1.0]}))
+
+    assert row["timestamp"] == "2026-11-24T08:00:00.250000Z"
+
+
+def test_another_family_is_spooled_by_the_same_code_into_its_own_table() -> None:
+    """Ranked rows: no unit, no time, a row for each contributor."""
+
+    def ranked(_: Fetch, page: Any) -> Any:
+        for row in page["topContributors"]:
+            yield Batch(row["remoteIdentifier"], [row["value"]], (), json.dumps(row) + "\n")
+
+    fetch = Fetch(Query(SCOPE_ID, QUERY_ID), None, Table("contributors", ranked))
+    contributors = [{"remoteIdentifier": "a", "value": 3.0}, {"remoteIdentifier": "b", "value": 7.0}]
+    file = io.BytesIO()
+
+    summary = spool(
+        fetch, [{"topContributors": contributors[:1]}, {"topContributors": contributors[1:]}], file, lambda: 900
+    )
+
+    assert (summary.unit, summary.rows, summary.series) == ("None", 2, 2)
+    assert summary.peak == Peak(7.0, "b", "")
+    assert summary.first_timestamp == ""
+    assert fetch.key(summary).startswith("contributors/date=")
+
+
+# --- what does not fit ---
+
+
+def test_a_full_disk_is_told_by_name_and_says_what_to_narrow() -> None:
+    one = {"label": "a", "timestamps": [datetime(2026, 11, 24, tzinfo=UTC)], "values": [1.0]}
+
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(ResultsTooLarge, match="shorter window"):
+        spool(FETCH, [page(one)], full, lambda: 900)
+
+
+def test_results_beyond_the_disks_bound_are_refused_before_a_put(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowquery.results.MOST_BYTES", 20_000)
+    labels = [os.urandom(20_000).hex() for _ in range(4)]
+    server.replies = [
+        ok(
+            unit="Count",
+            datapoints=[{"label": label, "timestamps": ["2026-11-24T08:00:00Z"], "values": [1]}],
+            nextToken=label[:9],
+        )
+        for label in labels
+    ]
+
+    with pytest.raises(ResultsTooLarge, match="one destination category"):
+        call("get_query_results", EVENT)
+
+    assert server.other_requests == []
+
+
+def test_time_that_runs_out_on_the_last_page_is_told_before_a_put(server: ScriptedServer) -> None:
+    server.replies = [ok(**event("replies/get_query_results"))]
+
+    with pytest.raises(ResultsTooLarge):
+        call("get_query_results", EVENT, remaining_seconds=29)
+
+    assert server.other_requests == []
+
+
+# --- the object ---
+
+
+def test_the_objects_metadata_tells_all_of_it(server: ScriptedServer) -> None:
+    server.replies = [ok(**event("replies/get_query_results"))]
+
+    results = call("get_query_results", EVENT)["results"]
+
+    headers = server.other_requests[0].headers
+    told = {name.removeprefix("x-amz-meta-"): v for name, v in headers.items() if name.startswith("x-amz-meta-")}
+    assert told == {
+        "scopeid": SCOPE_ID,
+        "queryid": QUERY_ID,
+        **{name.lower(): value for name, value in SELECTION.items()},
+        "unit": "Bytes",
+        "series": "1",
+        "rows": "3",
+        "peak": json.dumps({"value": 259943.0, "label": "use1-az6", "timestamp": "2024-12-09T19:00:00Z"}),
+        "firsttimestamp": "2024-12-09T19:00:00Z",
+        "lasttimestamp": "2024-12-09T19:10:00Z",
+        "sha256": results["sha256"],
+        "schemaversion": "1",
+        "softwareversion": VERSION,
+    }
+    assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+@given(pages)
+def test_a_summary_comes_back_from_the_metadata(shapes: list[list[dict[str, Any]]]) -> None:
+    summary, _, _ = spooled(*[page(*datapoints) for datapoints in shapes])
+
+    assert Summary.from_metadata(summary.to_metadata()).to_json() == summary.to_json()
+
+
+@pytest.mark.parametrize("wrong", ["", "x-amz-meta-unit: Count\r\nx-amz-meta-rows: many\r\n"])
+def test_an_object_of_somebody_elses_is_no_success(server: ScriptedServer, wrong: str) -> None:
+    server.replies = [ok(**event("replies/get_query_results"))]
+    server.other_replies = [http(412), http(200, headers=wrong)]
+
+    with pytest.raises(MalformedReply, match="not stored by this application"):
+        call("get_query_results", EVENT)
+
+
+# --- dying and racing, over the loopback S3 ---
+
+# The deployed handler in a process that kills itself, by SIGKILL, at one point of the fetch.
+DYING = """
+import http.client, json, os, signal, sys
+import get_query_results
+from flowquery import nfm, store
+
+class Context:
+    function_name, memory_limit_in_mb, aws_request_id = "function", 256, "request"
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:function"
+
+    def get_remaining_time_in_millis(self):
+        return 900_000
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_on_the_second(calls=[], **_):
+    calls.append(1)
+    if len(calls) == 2:
+        die()
+
+def die_amid_the_body(**_):
+    send = http.client.HTTPConnection.send
+    def half(connection, data):
+        if isinstance(data, bytes) and not data.startswith(b"PUT"):
+            send(connection, data[: len(data) // 2])
+            die()
+        send(connection, data)
+    http.client.HTTPConnection.send = half
+
+point = sys.argv[1]
+nfm_events, s3_events = nfm.client().meta.events, store.client().meta.events
+if point == "before the first page":
+    nfm_events.register("before-send.networkflowmonitor", die)
+elif point == "between pages":
+    nfm_events.register("before-send.networkflowmonitor", die_on_the_second)
+elif point == "before the put":
+    s3_events.register("before-send.s3.PutObject", die)
+elif point == "amid the put":
+    s3_events.register("before-send.s3.PutObject", die_amid_the_body)
+elif point == "after the put":
+    s3_events.register("after-call.s3.PutObject", die)
+print(json.dumps(get_query_results.handler(json.loads(sys.argv[2]), Context())))
+"""
+POINTS = ["before the first page", "between pages", "before the put", "amid the put", "after the put"]
+
+
+@pytest.fixture
+def ready(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A query of two pages that has ended, and the bucket of the stack."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")  # read when the handler is imported
+    monkeypatch.setattr("get_query_results.BUCKET", stack.outputs["ResultsBucketName"])
+    stack.aws.network_flow_monitor.script = Script(statuses=("SUCCEEDED",), series=4, page_size=2)
+    stack.aws.network_flow_monitor.add_query(SCOPE_ID, QUERY_ID)
+    return stack
+
+
+def run_process(stack: Stack, point: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        **stack.aws.environment,
+        "AWS_REGION": "us-east-1",
+        "RESULTS_BUCKET": stack.outputs["ResultsBucketName"],
+        "PYTHONPATH": str(ROOT / "functions"),
+    }
+    command = [sys.executable, "-c", DYING, point, json.dumps(EVENT)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def held(stack: Stack) -> tuple[bytes, dict[str, str]]:
+    """The one object: its content and its metadata."""
+    [key] = stack.stored()
+    stored = stack.aws.client("s3").get_object(Bucket=stack.outputs["ResultsBucketName"], Key=key)
+    return stored["Body"].read(), stored["Metadata"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_process_that_is_killed_leaves_nothing_or_all_and_the_next_ends_it(
+    ready: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    killed = run_process(ready, point)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert list(tmp_path.iterdir()) == []  # a function that is reused has its whole disk again
+    assert len(ready.stored()) == (1 if point == "after the put" else 0)
+    before = held(ready) if ready.stored() else None
+    again = run_process(ready, "never")
+    assert again.returncode == 0, again.stderr
+    results = json.loads(again.stdout.splitlines()[-1])["results"]
+    content, metadata = held(ready)
+    assert before in (None, (content, metadata))
+    assert (results["rows"], metadata["rows"], metadata["sha256"]) == (12, "12", results["sha256"])
+    assert len(gzip.decompress(content).splitlines()) == 12
+
+
+def test_a_second_fetch_stores_nothing_and_answers_the_same(ready: Stack) -> None:
+    first = call("get_query_results", EVENT)["results"]
+    content = held(ready)
+
+    second = call("get_query_results", EVENT)["results"]
+
+    assert second == first
+    assert held(ready) == content
+
+
+def test_what_is_stored_stays_when_the_same_window_is_fetched_with_other_results(ready: Stack) -> None:
+    first = call("get_query_results", EVENT)["results"]
+    ready.aws.network_flow_monitor.script = Script(statuses=("SUCCEEDED",), series=1)
+    ready.aws.network_flow_monitor.add_query(SCOPE_ID, QUERY_ID)
+
+    assert call("get_query_results", EVENT)["results"] == first
+    assert len(gzip.decompress(held(ready)[0]).splitlines()) == first["rows"]
+
+
+@pytest.mark.parametrize("racers", [2, 8])
+def test_of_fetches_that_race_one_stores_and_all_answer_the_same(ready: Stack, racers: int) -> None:
+    together = threading.Barrier(racers)
+
+    def wait_for_the_others(**_: object) -> None:
+        together.wait(60)
+
+    store.client().meta.events.register("before-send.s3.PutObject", wait_for_the_others)
+
+    with ThreadPoolExecutor(racers) as pool:
+        answers = [answer["results"] for answer in pool.map(lambda _: call("get_query_results", EVENT), range(racers))]
+
+    assert all(answer == answers[0] for answer in answers)
+    content, metadata = held(ready)
+    assert metadata["sha256"] == answers[0]["sha256"]
+    assert len(gzip.decompress(content).splitlines()) == answers[0]["rows"]
+
+
+def test_timestamps_are_read_once_and_never_mixed_up(server: ScriptedServer) -> None:
+    times = [datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=5 * index) for index in range(3)]
+    one = {"timestamps": [at.isoformat() for at in times], "values": [1, 2, 3]}
+    two = {"timestamps": [at.timestamp() for at in times], "values": [4, 5, 6]}
+    server.replies = [ok(unit="Count", datapoints=[{**one, "label": "a"}, {**two, "label": "b"}])]
+
+    results = call("get_query_results", EVENT)["results"]
+
+    assert (results["firstTimestamp"], results["lastTimestamp"]) == ("2026-11-24T00:00:00Z", "2026-11-24T00:10:00Z")
