@@ -37,7 +37,7 @@ cold-start: build setup ## what starting costs, beside plain boto3 (two minutes;
 	@$(BIN)/python -m benchmarks.cold_start --rounds 40
 
 throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (three minutes)
-	@$(BIN)/python -m benchmarks.results_throughput
+	@PYTHONPATH=.:functions $(BIN)/python -m benchmarks.results_throughput
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home

@@ -1,0 +1,57 @@
+"""The benchmark of results, small: it runs, and every contestant stores every row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import results_throughput
+from benchmarks.results_contestants import CONTESTANTS
+from benchmarks.results_service import PAGE_ROWS, page
+from localaws import sql
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, whose /proc tells a process's peak")
+def test_a_small_run_measures_everybody_and_every_layout(capsys: pytest.CaptureFixture[str]) -> None:
+    results_throughput.main(["--rows", "500", "1000", "--rounds", "1", "--days", "1", "--json"])
+
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["contestants"].keys() == CONTESTANTS.keys()
+    for by_rows in report["contestants"].values():
+        assert all(told["cpuSeconds"] > 0 and told["stored"] > 0 for told in by_rows.values())
+    assert [told["objects"] for told in report["queries"].values()] == [96, 1, 1]
+    assert len(report["targets"]) == 4
+    text = results_throughput.as_text(report)
+    assert all(name in text for name in (*CONTESTANTS, "top_contributors", "Parquet by day", "at most 0.20"))
+
+
+def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
+    windows = results_throughput.store_windows(tmp_path / "windows", 1)
+    layouts = [
+        windows,
+        results_throughput.join_days(windows, tmp_path / "days"),
+        results_throughput.to_parquet(windows, tmp_path / "parquet"),
+    ]
+
+    rows = 96 * results_throughput.SERIES * results_throughput.POINTS
+    sums = {
+        results_throughput.connect(at).execute("SELECT count(*), max(value) FROM results").fetchone() for at in layouts
+    }
+    [(counted, _)] = [told for told in sums if told]
+    assert (counted, len(sums)) == (rows, 1)
+    assert (windows / sql.PREFIX).is_dir()
+
+
+def test_the_pages_of_the_service_have_the_rows_that_are_asked_for() -> None:
+    held, number = 0, 0
+    while True:
+        told = json.loads(page(number, 1_200))
+        held += sum(len(series["values"]) for series in told["datapoints"])
+        if "nextToken" not in told:
+            break
+        number += 1
+
+    assert (held, number) == (1_200, 1_200 // PAGE_ROWS)
