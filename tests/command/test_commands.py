@@ -51,10 +51,25 @@ def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: s
         assert state in ran.stdout
     assert re.search(r"Cost: \d+ checks, \d+ state transitions, \d+ invocations, [\d.]+ Lambda GB-seconds", ran.stdout)
     assert "Stored: s3://" in ran.stdout
+    assert "sql/top_contributors.sql" in ran.stdout
     assert "AWS::S3::BucketPolicy" in ran.stdout
     assert ("No data" in ran.stdout) == (scenario == "empty")
     assert ("Top contributors" in ran.stdout) == (scenario != "empty")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_keeps_can_be_asked_by_sql_until_the_next_run(tmp_path: Path) -> None:
+    kept, home = tmp_path / "kept", tmp_path / "home"
+    home.mkdir()
+    question = "SELECT count(DISTINCT label) AS labels, count(*) AS points FROM results WHERE label LIKE 'use1%'"
+
+    for _ in range(2):
+        assert localaws("run", "--keep", str(kept), home=home).returncode == 0
+    answered = localaws("sql", "--folder", str(kept), question, home=home)
+
+    assert answered.returncode == 0, answered.stderr
+    assert re.search(r"3 +│ 9 ", answered.stdout)
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.parametrize("scenario", ERRORS)
@@ -111,7 +126,7 @@ def test_an_input_that_the_workflow_refuses_is_1(content: str, tmp_path: Path) -
 def test_make_alone_lists_the_commands() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
-    for command in ("run", "serve", "test", "verify", "check", "deploy", "lock", "clean"):
+    for command in ("run", "sql", "serve", "test", "verify", "check", "deploy", "lock", "clean"):
         assert f"make {command} " in listed
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +141,24 @@ def test_another_family_is_spooled_by_the_same_code_into_its_own_table() -> None
     assert summary.peak == Peak(7.0, "b", "")
     assert summary.first_timestamp == ""
     assert fetch.key(summary).startswith("contributors/date=")
+
+
+def test_memory_is_that_of_a_page_however_many_there_are() -> None:
+    times = [datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=5 * index) for index in range(100)]
+
+    def peak(count: int) -> int:
+        given = (
+            page(*[{"label": f"{number}-{part}", "timestamps": times, "values": [0.1] * 100} for part in range(5)])
+            for number in range(count)
+        )
+        tracemalloc.start()
+        with Path(os.devnull).open("wb") as file:
+            spool(FETCH, given, file, lambda: 900)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    assert peak(100) < 1.1 * peak(10)
 
 
 # --- what does not fit ---
