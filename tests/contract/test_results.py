@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowquery import VERSION, store
-from flowquery.errors import MalformedReply, ResultsTooLarge
+from flowquery.errors import MalformedReply, ResultsTooLarge, TransientFault
 from flowquery.model import Peak, Query
 from flowquery.results import Batch, Fetch, Summary, Table, spool
 from localaws.networkflowmonitor.models import Script
@@ -159,6 +159,19 @@ def test_memory_is_that_of_a_page_however_many_there_are() -> None:
         return highest
 
     assert peak(100) < 1.1 * peak(10)
+
+
+def test_a_connection_that_breaks_at_any_byte_of_a_page_stores_nothing(server: ScriptedServer) -> None:
+    body = json.dumps(event("replies/get_query_results"), separators=(",", ":")).encode()
+    for cut in range(len(body)):
+        server.replies = [
+            ok(**event("replies/get_query_results"), nextToken="next"),
+            http(200, body[:cut], "Connection: close\r\n", length=len(body)),
+        ]
+        with pytest.raises((MalformedReply, TransientFault)):  # by whether the SDK or the model sees the cut
+            call("get_query_results", EVENT)
+
+    assert server.other_requests == []
 
 
 # --- what does not fit ---
