@@ -77,7 +77,7 @@ def run(event: object, scenario_name: str, console: Console) -> bool:
         arn = _start(aws, outputs, event, console)
         outcome = display.follow(arn)
         _show_outcome(aws, console, outcome)
-        if outcome.status != "SUCCEEDED":
+        if outcome.status != "SUCCEEDED" or outcome.output["finding"]:
             _show_alarm(aws, console, alarms)
         _show_cost(aws, console, outcome)
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")
@@ -191,11 +191,12 @@ def _show_outcome(aws: LocalAws, console: Console, outcome: Outcome) -> None:
         console.print(f"\n[bold red]{outcome.status}[/] {outcome.error}\n  Cause: {escape(message(outcome.cause))}")
         return
     results = outcome.output["results"]
-    console.print(
-        f"\n[bold green]SUCCEEDED[/] {results['rows']} rows in {results['series']} series, in {results['unit']}"
-    )
+    of_series = f" in {results['series']} series, in {results['unit']}" if "series" in results else ""
+    console.print(f"\n[bold green]SUCCEEDED[/] {results['rows']} rows{of_series}")
     if results["empty"]:
         console.print("No data: no agent reported traffic of this kind in the window. That is a valid result.")
+    elif not of_series:
+        show_ranking(console, _rows(aws, results))
     else:
         show_rows(console, _rows(aws, results), results["unit"])
     console.print(f"Stored: s3://{results['bucket']}/{results['key']}")
@@ -204,6 +205,14 @@ def _show_outcome(aws: LocalAws, console: Console, outcome: Outcome) -> None:
 def _rows(aws: LocalAws, results: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     body = aws.client("s3").get_object(Bucket=results["bucket"], Key=results["key"])["Body"].read()
     return map(json.loads, gzip.decompress(body).splitlines())
+
+
+def show_ranking(console: Console, rows: Iterator[Mapping[str, Any]]) -> None:
+    names = ("rank", "value", "localSubnetId", "localAz", "localVpcId", "accountId", "remoteIdentifier")
+    table = Table(*names, title="Top contributors")
+    for row in rows:
+        table.add_row(*(escape(str(row[name])) for name in names))
+    console.print(table)
 
 
 def show_rows(console: Console, rows: Iterator[Mapping[str, Any]], unit: str) -> None:
@@ -246,7 +255,7 @@ def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
     retries = names.count("TaskScheduled") - sum(name == "TaskStateEntered" for name in names)
     transitions = sum(name.endswith("StateEntered") for name in names) + retries
     invocations = aws.lambda_backend.invocations
-    checks = sum(call.operation == "GetQueryStatus" for call in aws.network_flow_monitor.calls)
+    checks = sum(call.operation.startswith("GetQueryStatus") for call in aws.network_flow_monitor.calls)
     gb_seconds = sum(invocation.billed_gb_seconds for invocation in invocations)
     price = dollars(REGION, transitions, len(invocations), gb_seconds)
     console.print(

@@ -13,6 +13,7 @@ from botocore.config import Config
 
 from flowquery import nfm
 from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
+from flowquery.ranking import ranking_key, spool_ranking
 from flowquery.results import spool
 from flowquery.sdk import CONFIG, http_status, named_errors
 
@@ -47,6 +48,17 @@ def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], f
         key = fetch.key(summary)
         stored = _put_once(bucket, key, path, _metadata(fetch, summary))
     return {"bucket": bucket, "key": key, **(summary.to_json() if stored else _stored_summary(bucket, key))}
+
+
+def fetch_and_store_ranking(fetch: Fetch, bucket: str) -> dict[str, object]:
+    """Store the ranked rows unless their object is there; return where, how many, and the first of them."""
+    key = ranking_key(fetch)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "rows")
+        summary = spool_ranking(fetch, nfm.results_pages(fetch.query), path)
+        about = {name: str(value) for name, value in fetch.to_json().items()}
+        _put_once(bucket, key, path, {**about, "schemaVersion": SCHEMA_VERSION, "rows": str(summary["rows"])})
+    return {"bucket": bucket, "key": key, **summary}
 
 
 def _put_once(bucket: str, key: str, path: Path, metadata: Mapping[str, str]) -> bool:

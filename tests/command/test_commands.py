@@ -67,7 +67,7 @@ def test_a_run_that_ends_otherwise_says_the_error_its_cause_and_the_alarm(scenar
     assert "(1)" in ran.stderr
 
 
-@pytest.mark.parametrize("name", ["run_query.json", "run_query_running.json"])
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "events").glob("run_query*.json")))
 def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
     ran = localaws("run", "--event", f"events/{name}", home=tmp_path)
 

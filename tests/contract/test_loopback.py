@@ -40,11 +40,12 @@ def start(nfm: Any, **more: Any) -> Any:
     return getattr(nfm, f"start_query_{FAMILY}")(scopeId=SCOPE_ID, **{**SELECTION, **more})["queryId"]
 
 
-def test_the_whole_family_is_served(nfm: Any) -> None:
+def test_both_families_are_served(nfm: Any) -> None:
     names = nfm.meta.service_model.operation_names
 
-    family = [xform_name(name) for name in names if name.endswith("WorkloadInsightsTopContributorsData")]
-    assert len(family) == 4
+    families = ("WorkloadInsightsTopContributors", "WorkloadInsightsTopContributorsData")
+    family = [xform_name(name) for name in names if name.endswith(families)]
+    assert len(family) == 8
     assert all(hasattr(NetworkFlowMonitorResponse, name) for name in family)
 
 

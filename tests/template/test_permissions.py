@@ -9,6 +9,7 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from flowquery import errors
+from flowquery.model import Family
 from tests.loopback import QUERY_ID, ROOT, event
 from tests.scripted import Reply, ScriptedServer, call, error, http, ok
 
@@ -55,6 +56,10 @@ def made(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return calls
 
 
+FAMILIES: list[dict[str, str]] = [{"family": family.value} for family in Family]
+RANKED = ok(topContributors=[{"value": 1}])
+
+
 def statements(role: str) -> list[dict[str, Any]]:
     policies = RESOURCES[role]["Properties"]["Policies"]
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
@@ -70,11 +75,14 @@ def role_of(function: str) -> str:
 
 @pytest.mark.parametrize("function", WAYS)
 def test_a_function_may_do_exactly_what_its_handler_does(server: ScriptedServer, made: set[str], function: str) -> None:
-    server.replies, server.other_replies = [list(replies) or [http(200)] for replies in WAYS[function]]
-    try:
-        call(function, event(function))
-    except errors.MalformedReply:
-        assert function == "get_query_results"  # the object that was there already was not one of ours
+    replies, other_replies = [list(replies) or [http(200)] for replies in WAYS[function]]
+    for family in FAMILIES if "networkflowmonitor:" in str(statements(role_of(function))) else [{}]:
+        server.replies = [RANKED] if function == "get_query_results" and family != FAMILIES[0] else list(replies)
+        server.other_replies = list(other_replies)
+        try:
+            call(function, {**event(function), **family})
+        except errors.MalformedReply:
+            assert function == "get_query_results"  # the object that was there already was not one of ours
 
     allowed = {action for statement in statements(role_of(function)) for action in listed(statement["Action"])}
     assert made == allowed - NOT_BY_THE_HANDLER

@@ -29,7 +29,7 @@ LAMBDA_FAULTS = {
 }
 NAMED = {name for name, value in vars(errors).items() if isinstance(value, type)}
 FIELDS = {
-    "Pass": {"Parameters", "ResultPath"},
+    "Pass": {"InputPath", "Parameters", "ResultPath"},
     "Task": {
         "Resource",
         "Parameters",
@@ -42,7 +42,7 @@ FIELDS = {
     },
     "Choice": {"Choices", "Default"},
     "Wait": {"SecondsPath"},
-    "Succeed": set(),
+    "Succeed": {"OutputPath"},
     "Fail": {"Error", "Cause", "ErrorPath", "CausePath"},
 }
 
@@ -81,16 +81,17 @@ def test_every_state_leads_to_an_end() -> None:
     assert ending == set(STATES)
 
 
-def test_the_only_loop_goes_through_the_wait() -> None:
-    without_wait = {name: state for name, state in STATES.items() if name != "WaitBeforeNextCheck"}
-    removed = True
-    while removed:
-        removed = False
-        for name in [name for name, state in without_wait.items() if not set(ways(state)) & without_wait.keys()]:
-            del without_wait[name]
-            removed = True
+def test_every_loop_goes_through_the_wait_or_once_through_the_ranking() -> None:
+    left = {name: state for name, state in STATES.items() if name not in ("WaitBeforeNextCheck", "RankContributors")}
+    while leaving := [name for name, state in left.items() if not set(ways(state)) & left.keys()]:
+        for name in leaving:
+            del left[name]
 
-    assert without_wait == {}
+    assert left == {}
+    # What lets a run into the ranking is what the ranking takes away.
+    [into] = [choice for choice in STATES["ChooseFinding"]["Choices"] if choice["Next"] == "RankContributors"]
+    assert {"Variable": "$.found", "IsNull": True} in into["And"]
+    assert STATES["RankContributors"]["Parameters"]["found.$"] == "$.got.output"
 
 
 @pytest.mark.parametrize("name", TASKS)
