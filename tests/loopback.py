@@ -22,6 +22,16 @@ SELECTION = {
     "startTime": "2026-11-24T08:00:00Z",
     "endTime": "2026-11-24T09:00:00Z",
 }
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the best practices for Lambda.
+LAMBDA_FAULTS = [
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+]
 
 
 def event(name: str) -> Any:

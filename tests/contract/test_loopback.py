@@ -203,7 +203,7 @@ def test_a_schedule_delivered_twice_runs_once(stack: Stack) -> None:
 # --- Lambda ---
 
 HANDLERS = """
-import os, sys, time
+import os, sys, threading
 class Refused(Exception): pass
 def answer(event, context):
     return {"event": event, "name": context.function_name, "memory": context.memory_limit_in_mb,
@@ -214,7 +214,7 @@ def refuse(event, context):
 def leave(event, context):
     sys.exit(3)
 def sleep(event, context):
-    while True: time.sleep(60)
+    threading.Event().wait()
 def grow(event, context):
     return len(bytearray(200 * 1024 * 1024))
 """

@@ -12,7 +12,7 @@ import yaml
 
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
-from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, event
+from tests.loopback import LAMBDA_FAULTS, QUERY_ID, ROOT, SCOPE_ID, event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -308,15 +308,6 @@ def test_bad_input_ends_red_with_the_fields_name_and_an_alarm_and_sends_nothing(
     assert run.calls == []
 
 
-LAMBDA_FAULTS = [
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "Lambda.Unknown",
-    "Sandbox.Timedout",
-]
 FUNCTIONS = ["StartQueryFunction", "GetQueryStatusFunction", "GetQueryResultsFunction"]
 
 
