@@ -38,7 +38,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy functions layer localaws tests scripts benchmarks
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 
 format: setup ## put the code into its form
