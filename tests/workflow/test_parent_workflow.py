@@ -30,7 +30,7 @@ def machine(deployed: Stack) -> Iterator[str]:
 
 def compare(stack: Stack, machine: str, script: Script, quiet_up_to: float = 500) -> list[dict[str, Any]]:
     stack.aws.network_flow_monitor.script = script
-    event = {**json.loads((EXAMPLE / "event.json").read_text("utf-8")), "quietUpTo": quiet_up_to}
+    event = {**json.loads((EXAMPLE / "event.json").read_text("utf-8")), "timeoutSeconds": 20, "quietUpTo": quiet_up_to}
     started = stack.aws.client("stepfunctions").start_execution(stateMachineArn=machine, input=json.dumps(event))
     run = stack.ended(started["executionArn"])
     assert run.status == "SUCCEEDED", run.cause
