@@ -30,7 +30,10 @@ def rows(title: str) -> dict[str, str]:
 def test_the_picture_is_that_of_the_state_machine() -> None:
     picture = runpy.run_path(str(ROOT / "scripts/picture.py"))
 
-    assert picture["embed"](README, picture["picture_of"]("run_query")) == README
+    drawn = picture["picture_of"]("run_query")
+    assert "GetQueryStatus --> ChooseByStatus" in drawn
+    assert f"```mermaid\n{drawn}\n```" in README
+    assert picture["embed"](README, drawn) == README
 
 
 def test_every_make_command_that_a_document_names_is_there() -> None:
