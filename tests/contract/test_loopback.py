@@ -208,7 +208,7 @@ class Refused(Exception): pass
 def answer(event, context):
     return {"event": event, "name": context.function_name, "memory": context.memory_limit_in_mb,
             "arn": context.invoked_function_arn, "id": context.aws_request_id, "mine": os.environ.get("MINE"),
-            "left": context.get_remaining_time_in_millis() <= 2000, "stranger": os.environ.get("STRANGER")}
+            "left": 0 < context.get_remaining_time_in_millis() <= 60_000, "stranger": os.environ.get("STRANGER")}
 def refuse(event, context):
     raise Refused("not today")
 def leave(event, context):
@@ -228,14 +228,16 @@ def runtime(request: pytest.FixtureRequest, stack: Stack, monkeypatch: pytest.Mo
     made.close()
 
 
-def deployed_function(tmp_path: Path, handler: str, memory_mb: int = 256, source: str = HANDLERS) -> DeployedFunction:
+def deployed_function(
+    tmp_path: Path, handler: str, memory_mb: int = 256, source: str = HANDLERS, timeout_seconds: int = 60
+) -> DeployedFunction:
     (tmp_path / "handlers.py").write_text(source, "utf-8")
     return DeployedFunction(
         name="function",
         arn="arn:aws:lambda:us-east-1:123456789012:function:function",
         handler=f"handlers.{handler}",
         environment={"MINE": "of the deployment"},
-        timeout_seconds=2,
+        timeout_seconds=timeout_seconds,
         memory_mb=memory_mb,
         code=tmp_path,
     )
@@ -276,7 +278,7 @@ def processes() -> Iterator[ProcessRuntime]:
 def test_a_handler_that_does_not_end_is_killed_at_its_timeout(
     processes: ProcessRuntime, stack: Stack, tmp_path: Path
 ) -> None:
-    function = deployed_function(tmp_path, "sleep")
+    function = deployed_function(tmp_path, "sleep", timeout_seconds=1)
 
     invocation = processes.invoke(function, b"{}", "request-1")
 
