@@ -258,9 +258,14 @@ def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
     checks = sum(call.operation.startswith("GetQueryStatus") for call in aws.network_flow_monitor.calls)
     gb_seconds = sum(invocation.billed_gb_seconds for invocation in invocations)
     price = dollars(REGION, transitions, len(invocations), gb_seconds)
+    priced = (
+        f"no price known in {REGION}"
+        if price is None
+        else f"${price:.6f} at the prices of {PRICES['date']} in {REGION}"
+    )
     console.print(
         f"Cost: {checks} checks, {transitions} state transitions, {len(invocations)} invocations, "
-        f"{gb_seconds:.3f} Lambda GB-seconds, ${price:.6f} at the prices of {PRICES['date']} in {REGION}"
+        f"{gb_seconds:.3f} Lambda GB-seconds, {priced}"
     )
     # On Linux alone does the system tell a process's peak.
     peaks = {call.function.handler.split(".")[0]: call for call in invocations if call.max_memory_mb}
