@@ -56,7 +56,7 @@ lock: setup ## compile the locks anew
 	scripts/lock
 
 clean: ## remove what the commands made
-	rm -rf .venv .venv-sam .aws-sam .home .mypy_cache .ruff_cache .hypothesis .matplotlib
+	rm -rf .venv .venv-sam .aws-sam .home .mypy_cache .ruff_cache .hypothesis .matplotlib .run
 
 setup:
 	@scripts/setup .venv requirements/dev.txt
