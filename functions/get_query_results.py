@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from flowquery import clock, nfm, store
-from flowquery.cost import run_cost
-from flowquery.observability import LOGGER
+from flowquery.cost import measure_run, run_cost
+from flowquery.observability import LOGGER, METRICS, measure
 from flowquery.results import Fetch
 from flowquery.store import fetch_and_store
 
@@ -20,6 +20,7 @@ store.client()
 
 
 @LOGGER.inject_lambda_context
+@METRICS.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Fetch all pages of a query's results and store them as one object, whole or not at all.
 
@@ -31,5 +32,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
     cost = run_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
     answer = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, "cost": cost}
+    measure_run(event, cost, measure)
     LOGGER.info("stored", extra=answer)
     return answer

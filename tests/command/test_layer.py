@@ -18,7 +18,7 @@ from botocore.model import OperationModel, ServiceModel, Shape, StringShape, Str
 from botocore.regions import EndpointResolver
 
 from layer.build import DEPLOYED_PYTHON, SERVICES
-from tests.loopback import QUERY_ID, ROOT, event
+from tests.loopback import QUERY_ID, ROOT, event, execution, output
 from tests.scripted import ScriptedServer, http, ok
 
 pytestmark = pytest.mark.slow
@@ -27,6 +27,11 @@ PUBLISHED = http(200, "<PublishResponse><PublishResult><MessageId>m-1</MessageId
 REPLIES = {
     "get_query_results": (ok(**event("replies/get_query_results")), http(200)),
     "get_query_status": (ok(status="RUNNING"), http(500)),
+    # One reply for both calls of Step Functions; that of S3 has a test of its own.
+    "query_widget": (
+        http(500),
+        ok(executions=[execution()], **execution(output=json.dumps(output(rows=0)))),
+    ),
     "raise_alarm": (http(500), PUBLISHED),
     "start_execution": (http(500), ok(executionArn="arn", startDate=0)),
     "start_query": (ok(queryId=QUERY_ID), http(500)),

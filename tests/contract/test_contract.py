@@ -16,8 +16,8 @@ from flowquery import errors
 from flowquery.alarm import ADVICE
 from flowquery.inputs import parse_id
 from localaws.scenarios import SCENARIOS
-from tests.loopback import QUERY_ID, ROOT, Stack, event
-from tests.scripted import Reply, ScriptedServer, call, http, ok
+from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output
+from tests.scripted import Reply, ScriptedServer, call, http, ok, stored
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
 REGISTRY: Registry[Any] = Registry().with_resources(
@@ -35,6 +35,14 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([ok()], []),
     "raise_alarm": ([], [http(200, SENT)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "query_widget": (
+        [],
+        [
+            ok(executions=[execution()]),
+            ok(**execution(output=json.dumps(output()))),
+            stored({"timestamp": "2026-11-24T08:00:00Z", "label": "use1-az1", "value": 7.5}),
+        ],
+    ),
 }
 # GetQueryResults answers what the execution does.
 OUTPUT_OF = {"get_query_results": "run_query"}
