@@ -54,10 +54,11 @@ class View(NamedTuple):
     @classmethod
     def parse(cls, event: object) -> View:
         fields = parse_object(event)
-        name, context = fields.get("execution"), parse_object(fields.get("widgetContext") or {}, "widgetContext")
+        name, context = fields.get("execution"), fields.get("widgetContext")
+        told = parse_object({} if context is None else context, "widgetContext")
         if name is not None and not (type(name) is str and _NAME.fullmatch(name)):
             raise InvalidInput("execution: expected the name of an execution, 1 to 80 characters")
-        width = parse_seconds({"widgetContext.width": context.get("width", 800)}, "widgetContext.width", 800, 0, 1e5)
+        width = parse_seconds({"widgetContext.width": told.get("width", 800)}, "widgetContext.width", 800, 0, 1e5)
         return cls(
             bool(fields.get("describe")), name if isinstance(name, str) else None, min(max(int(width), 320), 1400)
         )
@@ -93,9 +94,10 @@ def _run(view: View, run: Run, rows: Sequence[Mapping[str, object]]) -> str:
     if run.status != "SUCCEEDED":
         reason = f"<p><strong>{shown(run.error, 100)}</strong> {shown(run.cause, 600)}</p>" if run.error else ""
         return head + reason
-    if not rows:
-        return f"{head}<p>No data: no agent reported traffic of this kind in the window.</p>"
     results = parse_object(output.get("results"), "results")
+    if not rows:
+        empty = "No data: no agent reported traffic of this kind in the window."
+        return f"{head}<p>{empty if results.get('empty') else 'Its rows cannot be shown here.'}</p>"
     unit = unit_in_words(str(results.get("unit")), output.get("metricName"))
     series, total = series_of(rows), results.get("rows")
     less = f"<p>The chart shows the first {len(rows):,} of {shown(total)} rows.</p>" if len(rows) != total else ""
