@@ -42,7 +42,7 @@ def error(status: int, code: str) -> bytes:
 
 def stored(*rows: object) -> bytes:
     """Return S3's answer with rows as they are stored."""
-    return http(200, gzip.compress("".join(f"{json.dumps(row)}\n" for row in rows).encode()))
+    return http(200, gzip.compress("".join(f"{json.dumps(row)}\n" for row in rows).encode(), mtime=0))
 
 
 @dataclass

@@ -58,7 +58,7 @@ def watch(
         clock.sleep(POLICY.shortest_interval)
     hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
-    status, faults, unseen = poll.last_status, 0, float(request.poll.wait_seconds)
+    status, faults, last_seen = poll.last_status, 0, started - request.poll.wait_seconds
     while True:
         began = clock.monotonic()
         seen, fault = _look(look, request.query)
@@ -69,18 +69,18 @@ def watch(
         decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
         if decision.look_after is not None:
             clock.sleep(decision.look_after)
-            unseen = clock.monotonic() - began
+            last_seen = began if seen else last_seen
         elif fault and status is None:
             raise fault
         else:
             used = poll.gb_seconds + clock.gb_seconds(started, memory_mb)
             answer = replace(decision.poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=used)
-            _tell(measure, request.poll, answer, unseen if seen in ENDED and poll.checks > 1 else None)
+            _tell(measure, request.poll, answer, now - last_seen if seen in ENDED and poll.last_status else None)
             return {**request.query.to_json(), "status": status, "poll": answer.to_json()}
 
 
 def _tell(measure: Callable[[str, float], object], before: Poll, after: Poll, lag: float | None) -> None:
-    """Tell what this answer adds; the lag is how long at most a query had ended before that was seen."""
+    """Tell what this answer adds; the lag is how long the query had ended, at most, before that was seen."""
     measure("StatusChecks", after.checks - before.checks)
     measure("Throttles", after.observed.get("Throttled", 0) - before.observed.get("Throttled", 0))
     if lag is not None:
