@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from flowquery.chart import MOST_LINES, Series, draw, letter, series_of, swatch
 from flowquery.errors import InvalidInput
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowquery.model import Run
 
 MOST_RUNS = 15
+PADDING = 24  # pixels of the widget's width that CloudWatch keeps
 MOST_BYTES = 8 * 1024 * 1024  # of rows, uncompressed
 # What Step Functions allows in a name; it goes into an ARN.
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f<>{}\[\]?*\"#%\\^|~`$&,;:/]{1,80}")
@@ -58,10 +59,10 @@ class View(NamedTuple):
         told = parse_object({} if context is None else context, "widgetContext")
         if name is not None and not (type(name) is str and _NAME.fullmatch(name)):
             raise InvalidInput("execution: expected the name of an execution, 1 to 80 characters")
-        width = parse_seconds({"widgetContext.width": told.get("width", 800)}, "widgetContext.width", 800, 0, 1e5)
-        return cls(
-            bool(fields.get("describe")), name if isinstance(name, str) else None, min(max(int(width), 320), 1400)
-        )
+        told_width = {"widgetContext.width": told.get("width", 800)}
+        width = int(parse_seconds(told_width, "widgetContext.width", 800, at_least=0, at_most=100_000)) - PADDING
+        asked = fields.get("describe", False) is not False  # AWS's samples take any value for a yes
+        return cls(asked, cast("str | None", name), min(max(width, 320), 1400))
 
     def choose(self, runs: Sequence[Run]) -> str | None:
         """Return the name of the run that was asked for, else of the newest that succeeded, else of the newest."""

@@ -192,4 +192,4 @@ def test_an_object_that_cannot_be_read_is_an_error(
 def test_it_fits_the_width_that_cloudwatch_tells(server: ScriptedServer) -> None:
     server.other_replies = [ok(executions=[execution()]), ok(**execution(output=json.dumps(output()))), stored(ROW)]
 
-    assert 'viewBox="0 0 1180 300"' in call("query_widget", event("query_widget"))
+    assert 'viewBox="0 0 1156 300"' in call("query_widget", event("query_widget"))
