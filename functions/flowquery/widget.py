@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.chart import MOST_LINES, Series, draw, letter, series_of, swatch
 from flowquery.errors import InvalidInput
@@ -62,7 +62,7 @@ class View(NamedTuple):
         told_width = {"widgetContext.width": told.get("width", 800)}
         width = int(parse_seconds(told_width, "widgetContext.width", 800, at_least=0, at_most=100_000)) - PADDING
         asked = fields.get("describe", False) is not False  # AWS's samples take any value for a yes
-        return cls(asked, cast("str | None", name), min(max(width, 320), 1400))
+        return cls(asked, name, min(max(width, 320), 1400))
 
     def choose(self, runs: Sequence[Run]) -> str | None:
         """Return the name of the run that was asked for, else of the newest that succeeded, else of the newest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from localaws.scenarios import SCENARIOS
@@ -38,7 +39,7 @@ def test_a_link_leads_to_the_run_that_it_names(stack: Stack) -> None:
     stack.run(event("run_query"))
     stack.run({**event("run_query"), "metricName": "TIMEOUTS"}, SCENARIOS["failed"].script)
 
-    [failed, *_] = [part.split("<")[0] for part in widget(stack).split("<td>FAILED</td>")[1].split('btn-link">')[1:]]
+    [failed] = re.findall(r"<td>FAILED</td>.*?<a [^>]*>([^<]+)<", widget(stack))[:1]
     page = widget(stack, execution=failed)
 
     assert "QueryFailed" in page
