@@ -58,7 +58,7 @@ def watch(
         clock.sleep(POLICY.shortest_interval)
     hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
-    status, faults, last_seen = poll.last_status, 0, started - request.poll.wait_seconds
+    status, faults, last_seen = poll.last_status, 0, started - _unwatched(request.poll, poll)
     while True:
         began = clock.monotonic()
         seen, fault = _look(look, request.query)
@@ -69,14 +69,22 @@ def watch(
         decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
         if decision.look_after is not None:
             clock.sleep(decision.look_after)
-            last_seen = began if seen else last_seen
+            last_seen = last_seen if fault else began
         elif fault and status is None:
             raise fault
         else:
-            used = poll.gb_seconds + clock.gb_seconds(started, memory_mb)
-            answer = replace(decision.poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=used)
-            _tell(measure, request.poll, answer, now - last_seen if seen in ENDED and poll.last_status else None)
+            _tell(measure, request.poll, poll, now - last_seen if seen in ENDED and poll.last_status else None)
+            answer = _answer(request, decision.poll, clock.gb_seconds(started, memory_mb))
             return {**request.query.to_json(), "status": status, "poll": answer.to_json()}
+
+
+def _answer(request: Watch, poll: Poll, used: float) -> Poll:
+    return replace(poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=poll.gb_seconds + used)
+
+
+def _unwatched(before: Poll, charged: Poll) -> float:
+    """Return the seconds since the last answer: the wait that it asked for, and what retries were charged."""
+    return before.wait_seconds + charged.elapsed_seconds - before.elapsed_seconds
 
 
 def _tell(measure: Callable[[str, float], object], before: Poll, after: Poll, lag: float | None) -> None:

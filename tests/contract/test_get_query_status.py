@@ -392,6 +392,19 @@ def test_the_wait_between_two_calls_is_part_of_the_lag(
     }
 
 
+def test_what_retries_are_charged_is_part_of_the_lag(
+    server: ScriptedServer, turned_clock: TurnedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies = [ok(status="RUNNING"), ok(status="SUCCEEDED")]
+    first = status_step()
+    capsys.readouterr()
+
+    second = status_step(poll=first["poll"], retryCount=1)
+
+    charged = second["poll"]["elapsedSeconds"] - first["poll"]["elapsedSeconds"] + first["poll"]["waitSeconds"]
+    assert metrics(capsys)["DetectionLag"] == [pytest.approx(charged, abs=0.001)]
+
+
 def test_of_a_query_that_had_ended_at_the_first_look_no_lag_is_known(
     server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
