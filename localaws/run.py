@@ -217,9 +217,13 @@ def _report(aws: LocalAws, console: Console, outcome: Outcome, path: Path) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(write_report(outcome.output, list(_rows(aws, outcome.output["results"]))), "utf-8")
     console.print(f"Report: {path}")
-    # A browser for the terminal would take it over.
+    open_in_browser(path)
+
+
+def open_in_browser(path: Path) -> None:
+    """Open the page where somebody sits at a screen; a browser for the terminal would take that over."""
     has_screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
-    if sys.stdout.isatty() and "CI" not in os.environ and has_screen:
+    if has_screen and sys.stdout.isatty() and "CI" not in os.environ:
         webbrowser.open(path.absolute().as_uri())
 
 

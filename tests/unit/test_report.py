@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+import webbrowser
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from localaws.report import Contributor, write_report
+from localaws.run import open_in_browser
 from tests.hostile import HOSTILE
 from tests.loopback import output
 
@@ -145,3 +149,30 @@ def test_a_hostile_label_changes_no_tag(label: str) -> None:
         return [f"{tag} {sorted(attributes)}" for tag, attributes in parsed(page).tags]
 
     assert tags(label) == tags("use1-az1") if label else tags(label)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "variables", "opened"),
+    [
+        (True, {"DISPLAY": ":0"}, True),
+        (True, {"WAYLAND_DISPLAY": "wayland-0"}, True),
+        (True, {}, False),
+        (False, {"DISPLAY": ":0"}, False),
+        (True, {"DISPLAY": ":0", "CI": "true"}, False),
+    ],
+)
+def test_a_browser_opens_where_somebody_sits_at_a_screen(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, variables: dict[str, str], opened: bool
+) -> None:
+    pages: list[str] = []
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "CI"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr(webbrowser, "open", pages.append)
+
+    open_in_browser(Path("report.html"))
+
+    assert pages == ([Path("report.html").absolute().as_uri()] if opened else [])
