@@ -6,11 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from flowquery import clock, nfm, store
-from flowquery.cost import run_cost
+from flowquery.cost import measure_run, run_cost
 from flowquery.finding import is_finding
 from flowquery.inputs import parse_alarm_above, parse_object
 from flowquery.model import Family
-from flowquery.observability import LOGGER, count_peak
+from flowquery.observability import LOGGER, METRICS, count_peak, measure
 from flowquery.results import Fetch
 from flowquery.store import fetch_and_store, fetch_and_store_ranking
 
@@ -23,6 +23,7 @@ store.client()
 
 
 @LOGGER.inject_lambda_context
+@METRICS.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Fetch all pages of a query's results and store them as one object, whole or not at all.
 
@@ -40,5 +41,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     cost = run_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
     found = {"finding": is_finding(results, alarm_above), "alarmAbove": alarm_above}
     answer = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, **found, "cost": cost}
+    measure_run(event, cost, measure)
     LOGGER.info("stored", extra=answer)
     return answer

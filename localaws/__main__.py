@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from rich.console import Console
 
@@ -25,6 +26,7 @@ def main(arguments: list[str]) -> int:
     run_command = commands.add_parser("run", help="run one query and show what happens")
     run_command.add_argument("--event", help="a file with the execution's input; without one the schedule is fired")
     run_command.add_argument("--scenario", default="succeeded", help="how the query goes")
+    run_command.add_argument("--report", default=".run/report.html", help="where the report of the run goes")
     serve_command = commands.add_parser("serve", help="leave the loopback AWS up")
     serve_command.add_argument("--port", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -33,7 +35,7 @@ def main(arguments: list[str]) -> int:
     if options.command == "serve":
         return serve(options.port, console)
     try:
-        succeeded = run(read_event(options.event), options.scenario, console)
+        succeeded = run(read_event(options.event), options.scenario, console, Path(options.report))
     except UnusableInput as error:
         print(error, file=sys.stderr)
         return UNUSABLE_INPUT

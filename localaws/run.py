@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import sys
 import threading
 import time
+import webbrowser
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
+from localaws.report import write_report
 from localaws.scenarios import SCENARIOS
 from localaws.server import REGION, LocalAws
 
@@ -61,12 +65,13 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
-def run(event: object, scenario_name: str, console: Console) -> bool:
-    """Deploy, run, show; tell whether the workflow succeeded."""
+def run(event: object, scenario_name: str, console: Console, report: Path) -> bool:
+    """Deploy, run, show, and write the report of a run that succeeds; tell whether the workflow did."""
     if scenario_name not in SCENARIOS:
         raise UnusableInput(f"SCENARIO={scenario_name}: expected one of {', '.join(SCENARIOS)}")
     scenario = SCENARIOS[scenario_name]
     began = time.monotonic()
+    report.unlink(missing_ok=True)  # of an earlier run
     with LocalAws(ProcessRuntime(), SystemClock()) as aws:
         console.print(f"[bold]Deploying template.yaml[/] on {aws.endpoint_url} (scenario {scenario_name})")
         outputs = aws.deploy({"ScopeId": _scope_id(event), **scenario.parameters})
@@ -80,6 +85,8 @@ def run(event: object, scenario_name: str, console: Console) -> bool:
         if outcome.status != "SUCCEEDED" or outcome.output["finding"]:
             _show_alarm(aws, console, alarms)
         _show_cost(aws, console, outcome)
+        if outcome.status == "SUCCEEDED" and "series" in outcome.output["results"]:
+            _report(aws, console, outcome, report)
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")
     for kind, why in NOT_SIMULATED.items():
         console.print(f"  {kind}: {why}")
@@ -213,6 +220,22 @@ def show_ranking(console: Console, rows: Iterator[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(escape(str(row[name])) for name in names))
     console.print(table)
+
+
+def _report(aws: LocalAws, console: Console, outcome: Outcome, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ranking = outcome.output.get("ranking")
+    contributors = list(_rows(aws, ranking["results"])) if ranking else []
+    path.write_text(write_report(outcome.output, list(_rows(aws, outcome.output["results"])), contributors), "utf-8")
+    console.print(f"Report: {path}")
+    open_in_browser(path)
+
+
+def open_in_browser(path: Path) -> None:
+    """Open the page where somebody sits at a screen; a browser for the terminal would take that over."""
+    has_screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
+    if has_screen and sys.stdout.isatty() and "CI" not in os.environ:
+        webbrowser.open(path.absolute().as_uri())
 
 
 def show_rows(console: Console, rows: Iterator[Mapping[str, Any]], unit: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flowquery.inputs import parse_amount, parse_count, parse_object, parse_poll
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 # US dollars by Region, as data that can be replaced; in a Region that is not in it a run tells no dollars.
 PRICES: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(
@@ -72,3 +72,10 @@ def total_cost(costs: Iterable[Mapping[str, object]], region: str) -> dict[str, 
 def priced(counted: Mapping[str, float], region: str) -> dict[str, object]:
     price = dollars(region, int(counted["transitions"]), int(counted["requests"]), counted["gbSeconds"])
     return dict(counted) if price is None else {**counted, "dollars": price}
+
+
+def measure_run(event: object, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
+    """Tell what a run took: the seconds until its query's end was seen, and its dollars, where they are known."""
+    measure("QuerySeconds", parse_poll(parse_object(event)).elapsed_seconds)
+    if isinstance(price := cost.get("dollars"), float):
+        measure("RunDollars", price)

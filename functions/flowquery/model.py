@@ -127,6 +127,19 @@ class Peak:
         return {"value": self.value, "label": self.label[:100], "timestamp": self.timestamp}
 
 
+@dataclass(frozen=True)
+class Run:
+    """An execution of RunQuery; times in UTC, the output, error and cause of one that was looked at alone."""
+
+    name: str
+    status: str
+    started: datetime
+    seconds: float | None = None
+    output: Mapping[str, object] = field(default_factory=dict)
+    error: str = ""
+    cause: str = ""
+
+
 def timestamp_text(moment: datetime) -> str:
     """ISO 8601 in UTC with a `Z`, the form of every timestamp in outputs and stored rows."""
     return moment.isoformat().replace("+00:00", "Z")

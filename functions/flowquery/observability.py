@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 LOGGER = Logger()
 METRICS = Metrics()
 
+# All have the one dimension `service`, the stack: each further value of a dimension is another metric to pay for.
+UNITS = {
+    "StatusChecks": MetricUnit.Count,
+    "Throttles": MetricUnit.Count,
+    "DetectionLag": MetricUnit.Seconds,
+    "QuerySeconds": MetricUnit.Seconds,
+    "RunDollars": MetricUnit.NoUnit,
+}
+
+
+def measure(name: str, value: float) -> None:
+    """Add to a metric of `UNITS`; a handler under `METRICS.log_metrics` sends it."""
+    METRICS.add_metric(name, UNITS[name], value)
+
 
 def count_peak(fetch: Fetch, results: Mapping[str, object]) -> None:
     """Send the peak as the metric `Peak`, by metric and category; labels are without bound and never dimensions."""

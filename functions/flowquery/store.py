@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tempfile
+import zlib
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +21,7 @@ from flowquery.results import spool
 from flowquery.sdk import CONFIG, http_status, named_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from mypy_boto3_s3 import S3Client
 
@@ -59,6 +62,23 @@ def fetch_and_store_ranking(fetch: Fetch, bucket: str) -> dict[str, object]:
         about = {name: str(value) for name, value in fetch.to_json().items()}
         _put_once(bucket, key, path, {**about, "schemaVersion": SCHEMA_VERSION, "rows": str(summary["rows"])})
     return {"bucket": bucket, "key": key, **summary}
+
+
+def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, object]]:
+    """Yield the rows of a stored object (GetObject) in their order, as many as fit `most_bytes` uncompressed.
+
+    Raises
+    ------
+    MalformedReply
+        The object is not one of rows.
+    """
+    with named_errors(), closing(client().get_object(Bucket=bucket, Key=key)["Body"]) as body:
+        try:
+            lines = gzip.GzipFile(fileobj=body)
+            while (line := lines.readline(most_bytes)) and (most_bytes := most_bytes - len(line)) > 0:
+                yield json.loads(line)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise MalformedReply(f"s3://{bucket}/{key}: {error}") from error
 
 
 def _put_once(bucket: str, key: str, path: Path, metadata: Mapping[str, str]) -> bool:

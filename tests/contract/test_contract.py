@@ -19,8 +19,8 @@ from flowquery.model import Family
 from flowquery.ranking import MEMBERS
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
-from tests.loopback import QUERY_ID, ROOT, Stack, event
-from tests.scripted import Reply, ScriptedServer, call, http, ok
+from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output
+from tests.scripted import Reply, ScriptedServer, call, http, ok, stored
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
 REGISTRY: Registry[Any] = Registry().with_resources(
@@ -38,6 +38,14 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([ok()], []),
     "raise_alarm": ([], [http(200, SENT)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "query_widget": (
+        [],
+        [
+            ok(executions=[execution()]),
+            ok(**execution(output=json.dumps(output()))),
+            stored({"timestamp": "2026-11-24T08:00:00Z", "label": "use1-az1", "value": 7.5}),
+        ],
+    ),
 }
 # GetQueryResults answers what the execution does.
 OUTPUT_OF = {"get_query_results": "run_query"}

@@ -597,7 +597,7 @@ def test_the_peak_is_a_metric_by_metric_and_category_alone(
 
     call("get_query_results", {**QUERY, **SELECTION})
 
-    [metric] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    [metric] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Peak":' in line]
     assert metric["Peak"] == [259943.0]
     assert set(metric) - {"_aws", "Peak", "service"} == {"metricName", "destinationCategory"}
 
@@ -652,3 +652,15 @@ def test_names_are_legal_at_their_longest(server: ScriptedServer) -> None:
 
     assert len(name) <= 80
     assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_what_a_run_took_is_a_metric_of_the_stack(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.replies, server.other_replies = [ok(**event("replies/get_query_results"))], [http(200)]
+
+    answer = call("get_query_results", event("get_query_results"))
+
+    [sent] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"RunDollars":' in line]
+    [declared] = sent["_aws"]["CloudWatchMetrics"]
+    assert declared["Dimensions"] == [["service"]]
+    assert sent["RunDollars"] == [answer["cost"]["dollars"]]
+    assert sent["QuerySeconds"] == [event("get_query_results")["poll"]["elapsedSeconds"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -10,8 +11,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from flowquery import errors
 from flowquery.model import Family
-from tests.loopback import QUERY_ID, ROOT, event
-from tests.scripted import Reply, ScriptedServer, call, error, http, ok
+from tests.loopback import QUERY_ID, ROOT, event, execution, output
+from tests.scripted import Reply, ScriptedServer, call, error, http, ok, stored
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
 SCOPE_ARN = {"Fn::Sub": "arn:${AWS::Partition}:networkflowmonitor:${AWS::Region}:${AWS::AccountId}:scope/${ScopeId}"}
@@ -38,6 +39,10 @@ WAYS: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([error(400, "ValidationException"), ok(status="FAILED")], []),
     "raise_alarm": ([], [http(200, PUBLISHED)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "query_widget": (
+        [],
+        [ok(executions=[execution()]), ok(**execution(output=json.dumps(output()))), stored()],
+    ),
 }
 
 
@@ -100,6 +105,17 @@ def test_no_star_where_the_api_takes_a_resource(role: str) -> None:
             if action.startswith("networkflowmonitor:"):
                 assert listed(statement["Resource"]) == [SCOPE_ARN]
     assert "ManagedPolicyArns" not in RESOURCES[role]["Properties"]
+
+
+def test_the_widget_reads_its_own_state_machine_and_bucket_alone() -> None:
+    allowed = {statement["Action"]: statement["Resource"] for statement in statements("QueryWidgetRole")[2:]}
+
+    executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${RunQuery.Name}:*"
+    assert allowed == {
+        "states:ListExecutions": {"Ref": "RunQuery"},
+        "states:DescribeExecution": {"Fn::Sub": executions},
+        "s3:GetObject": {"Fn::Sub": "${ResultsBucket.Arn}/results/*"},
+    }
 
 
 def test_the_alarm_topic_has_a_key_that_cloudwatch_and_eventbridge_can_use() -> None:
