@@ -26,9 +26,11 @@ serve: setup ## leave the loopback AWS up with the stack deployed, until Ctrl-C 
 test: setup ## the fast tests
 	@$(PYTEST) -m 'not slow'
 
-verify: setup setup-sam ## what takes longer: the commands as a user runs them, sam build and sam deploy
+verify: setup setup-sam ## what takes longer: the commands as a user runs them, sam build and deploy, the report in a browser
 	@mkdir -p .home
-	@$(PYTEST) -m slow
+	@command -v "$${CHROMIUM:-chromium}" >/dev/null || \
+		echo "verify: no browser, so the report is not tested; apt-get install chromium, or set CHROMIUM" >&2
+	@$(PYTEST) -rs -m slow
 
 frontier: setup ## what polling costs and how soon it sees the end, beside every rival (a minute; draws the chart anew)
 	@$(BIN)/python -m benchmarks.polling_frontier --chart benchmarks/polling_frontier.svg
@@ -44,7 +46,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy functions layer localaws tests scripts benchmarks
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 
 format: setup ## put the code into its form
@@ -62,7 +64,7 @@ lock: setup ## compile the locks anew
 	scripts/lock
 
 clean: ## remove what the commands made
-	rm -rf .venv .venv-sam .aws-sam .home .run .mypy_cache .ruff_cache .hypothesis .matplotlib
+	rm -rf .venv .venv-sam .aws-sam .home .mypy_cache .ruff_cache .hypothesis .matplotlib .run
 
 setup:
 	@scripts/setup .venv requirements/dev.txt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowquery import nfm
-from flowquery.observability import LOGGER
+from flowquery.observability import LOGGER, METRICS, measure
 from flowquery.watch import Watch, watch
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ nfm.client()
 
 
 @LOGGER.inject_lambda_context
+@METRICS.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Look at a query, hold while that pays, and answer its status and what to do next.
 
@@ -24,6 +25,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     Raises InvalidInput and the errors of GetQueryStatusWorkloadInsightsTopContributorsData by `flowquery.errors`.
     """
     request, memory = Watch.parse(event), context.memory_limit_in_mb
-    answer = watch(request, nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000, memory)
+    answer = watch(
+        request, nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000, memory, measure
+    )
     LOGGER.info("status", extra=answer)
     return answer

@@ -7,27 +7,33 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from flowquery import topic
-from flowquery.alarm import write_alarm
+from flowquery import clock, topic
+from flowquery.alarm import parse_run, write_alarm
+from flowquery.cost import invocation_cost
+from flowquery.finding import finding_output, write_finding
 from flowquery.observability import LOGGER, METRICS
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-TOPIC_ARN = os.environ["ALARM_TOPIC_ARN"]
+TOPIC_ARN, REGION = os.environ["ALARM_TOPIC_ARN"], os.environ["AWS_REGION"]
 topic.client()
 
 
 @LOGGER.inject_lambda_context
 @METRICS.log_metrics
-def handler(event: object, context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
-    """Publish the alarm of a run that did not succeed, and count it as `AlarmsRaised`.
+def handler(event: object, context: LambdaContext) -> dict[str, object]:
+    """Publish the alarm of a run that did not succeed, or of a finding.
 
-    Takes `{"run": the state of RunQuery, "executionArn": "…"}`, answers `{"messageId", "subject"}`.
+    Takes `{"run": the state of RunQuery, "executionArn": "…"}`, answers `{"messageId", "subject", "output"}`; `output`
+    is that of a run with a finding. Counts `AlarmsRaised` or `FindingsRaised`.
     Raises InvalidInput and the errors of SNS Publish by `flowquery.errors`.
     """
-    alarm = write_alarm(event)
+    began, (run, arn) = clock.monotonic(), parse_run(event)
+    alarm = write_finding(run, arn) if run.get("found") else write_alarm(run, arn)
     message_id = topic.publish(TOPIC_ARN, alarm)
-    METRICS.add_metric("AlarmsRaised", MetricUnit.Count, 1)
+    METRICS.add_metric("FindingsRaised" if run.get("found") else "AlarmsRaised", MetricUnit.Count, 1)
     LOGGER.info("alarm", extra={"messageId": message_id, "subject": alarm.subject})
-    return {"messageId": message_id, "subject": alarm.subject}
+    own_cost = invocation_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb))
+    output = finding_output(run, own_cost, REGION) if run.get("found") else None
+    return {"messageId": message_id, "subject": alarm.subject, "output": output}

@@ -20,9 +20,9 @@ executions.client()
 def handler(event: object, context: LambdaContext) -> dict[str, object]:  # noqa: ARG001
     """Start RunQuery over the window that a scheduled time means, once, however often that time is delivered.
 
-    Takes `{"scheduledTime", "scopeId", "metricName", "destinationCategory"}`, and optionally `windowMinutes` (15) and
-    `delayMinutes` (10, since data is late). Answers `{"name", "started", "input"}`; `started` is false where that
-    execution has ended already. Raises InvalidInput and the errors of StartExecution by `flowquery.errors`.
+    Takes `{"scheduledTime", "scopeId", "metricName", "destinationCategory"}`, and optionally `windowMinutes` (15),
+    `delayMinutes` (10, since data is late) and `alarmAbove`. Answers `{"name", "started", "input"}`; `started` is false
+    where that execution has ended already. Raises InvalidInput and the errors of StartExecution by `flowquery.errors`.
     """
     run = ScheduledRun.parse(event, nfm.allowed_values())
     answer = {"name": run.name, "started": executions.start_once(STATE_MACHINE_ARN, run), "input": dict(run.input)}

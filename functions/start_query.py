@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flowquery import clock, nfm
-from flowquery.inputs import parse_id, parse_object, parse_selection
+from flowquery.inputs import parse_alarm_above, parse_family, parse_id, parse_object, parse_selection
 from flowquery.observability import LOGGER
 from flowquery.watch import parse_knobs
 
@@ -19,16 +19,18 @@ nfm.client()
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Start a query over one metric, one destination category and one window.
 
-    Takes `{"scopeId", "metricName", "destinationCategory", "startTime", "endTime"}` and RunQuery's knobs, answers the
-    same with `queryId`, times in UTC and `gbSeconds`, what this took. There is no client token, so each attempt is sent
-    once; when its outcome is unclear (TransientFault) and the caller retries, a second query may run, which nobody
-    watches and which ends itself.
-    Raises InvalidInput and the errors of StartQueryWorkloadInsightsTopContributorsData by `flowquery.errors`.
+    Takes `{"scopeId", "metricName", "destinationCategory", "startTime", "endTime"}`, for ranked rows `family` and
+    `limit`, and RunQuery's knobs; answers the same with `queryId`, times in UTC and `gbSeconds`, what this took.
+    There is no client token, so each attempt is sent once; when its outcome is unclear (TransientFault) and the caller
+    retries, a second query may run, which nobody watches and which ends itself.
+    Raises InvalidInput and the errors of the family's StartQuery by `flowquery.errors`.
     """
     began, fields = clock.monotonic(), parse_object(event)
-    scope_id, selection = parse_id(fields, "scopeId"), parse_selection(fields, nfm.allowed_values())
+    scope_id, family = parse_id(fields, "scopeId"), parse_family(fields)
+    selection = parse_selection(fields, nfm.allowed_values(family))
     parse_knobs(fields)
-    query = nfm.start_query(scope_id, selection)
+    parse_alarm_above(fields, family)
+    query = nfm.start_query(scope_id, selection, family)
     LOGGER.info("started", extra={**query.to_json(), **selection.to_json()})
     spent = round(clock.gb_seconds(began, context.memory_limit_in_mb), 3)
     return {**fields, **query.to_json(), **selection.to_json(), "gbSeconds": spent}

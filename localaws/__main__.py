@@ -27,6 +27,7 @@ def main(arguments: list[str]) -> int:
     run_command = commands.add_parser("run", help="run one query and show what happens")
     run_command.add_argument("--event", help="a file with the execution's input; without one the schedule is fired")
     run_command.add_argument("--scenario", default="succeeded", help="how the query goes")
+    run_command.add_argument("--report", default=".run/report.html", help="where the report of the run goes")
     run_command.add_argument("--keep", type=Path, help="a folder that is to hold the stored objects, for `sql`")
     sql_command = commands.add_parser("sql", help="query the objects that a run has kept")
     sql_command.add_argument("--folder", type=Path, required=True)
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
     if options.command == "sql":
         return query(options.folder, options.query, console)
     try:
-        succeeded = run(read_event(options.event), options.scenario, console, options.keep)
+        report = Path(options.report)
+        succeeded = run(read_event(options.event), options.scenario, console, report, options.keep)
     except UnusableInput as error:
         print(error, file=sys.stderr)
         return UNUSABLE_INPUT

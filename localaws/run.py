@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
+import webbrowser
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
+from localaws.report import write_report
 from localaws.scenarios import SCENARIOS
 from localaws.server import REGION, LocalAws
 
@@ -64,12 +68,16 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
-def run(event: object, scenario_name: str, console: Console, keep: Path | None = None) -> bool:
-    """Deploy, run, show; tell whether the workflow succeeded. Stored objects are copied to `keep`."""
+def run(event: object, scenario_name: str, console: Console, report: Path, keep: Path | None = None) -> bool:
+    """Deploy, run, show, and write the report of a run that succeeds; tell whether the workflow did.
+
+    What is stored is copied to `keep`.
+    """
     if scenario_name not in SCENARIOS:
         raise UnusableInput(f"SCENARIO={scenario_name}: expected one of {', '.join(SCENARIOS)}")
     scenario = SCENARIOS[scenario_name]
     began = time.monotonic()
+    report.unlink(missing_ok=True)  # of an earlier run
     with LocalAws(ProcessRuntime(), SystemClock()) as aws:
         console.print(f"[bold]Deploying template.yaml[/] on {aws.endpoint_url} (scenario {scenario_name})")
         outputs = aws.deploy({"ScopeId": _scope_id(event), **scenario.parameters})
@@ -80,10 +88,11 @@ def run(event: object, scenario_name: str, console: Console, keep: Path | None =
         arn = _start(aws, outputs, event, console)
         outcome = display.follow(arn)
         _show_outcome(aws, console, outcome)
-        if outcome.status != "SUCCEEDED":
+        if outcome.status != "SUCCEEDED" or outcome.output["finding"]:
             _show_alarm(aws, console, alarms)
         _show_cost(aws, console, outcome)
-        if outcome.status == "SUCCEEDED":
+        if outcome.status == "SUCCEEDED" and "series" in outcome.output["results"]:
+            _report(aws, console, outcome, report)
             _show_sql(aws, console, outcome.output, keep)
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")
     for kind, why in NOT_SIMULATED.items():
@@ -196,11 +205,12 @@ def _show_outcome(aws: LocalAws, console: Console, outcome: Outcome) -> None:
         console.print(f"\n[bold red]{outcome.status}[/] {outcome.error}\n  Cause: {escape(message(outcome.cause))}")
         return
     results = outcome.output["results"]
-    console.print(
-        f"\n[bold green]SUCCEEDED[/] {results['rows']} rows in {results['series']} series, in {results['unit']}"
-    )
+    of_series = f" in {results['series']} series, in {results['unit']}" if "series" in results else ""
+    console.print(f"\n[bold green]SUCCEEDED[/] {results['rows']} rows{of_series}")
     if results["empty"]:
         console.print("No data: no agent reported traffic of this kind in the window. That is a valid result.")
+    elif not of_series:
+        show_ranking(console, _rows(aws, results))
     else:
         show_rows(console, _rows(aws, results), results["unit"])
     console.print(f"Stored: s3://{results['bucket']}/{results['key']}")
@@ -209,6 +219,30 @@ def _show_outcome(aws: LocalAws, console: Console, outcome: Outcome) -> None:
 def _rows(aws: LocalAws, results: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     body = aws.client("s3").get_object(Bucket=results["bucket"], Key=results["key"])["Body"].read()
     return map(json.loads, gzip.decompress(body).splitlines())
+
+
+def show_ranking(console: Console, rows: Iterator[Mapping[str, Any]]) -> None:
+    names = ("rank", "value", "localSubnetId", "localAz", "localVpcId", "accountId", "remoteIdentifier")
+    table = Table(*names, title="Top contributors")
+    for row in rows:
+        table.add_row(*(escape(str(row[name])) for name in names))
+    console.print(table)
+
+
+def _report(aws: LocalAws, console: Console, outcome: Outcome, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ranking = outcome.output.get("ranking")
+    contributors = list(_rows(aws, ranking["results"])) if ranking else []
+    path.write_text(write_report(outcome.output, list(_rows(aws, outcome.output["results"])), contributors), "utf-8")
+    console.print(f"Report: {path}")
+    open_in_browser(path)
+
+
+def open_in_browser(path: Path) -> None:
+    """Open the page where somebody sits at a screen; a browser for the terminal would take that over."""
+    has_screen = sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
+    if has_screen and sys.stdout.isatty() and "CI" not in os.environ:
+        webbrowser.open(path.absolute().as_uri())
 
 
 def show_rows(console: Console, rows: Iterator[Mapping[str, Any]], unit: str) -> None:
@@ -265,12 +299,17 @@ def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
     retries = names.count("TaskScheduled") - sum(name == "TaskStateEntered" for name in names)
     transitions = sum(name.endswith("StateEntered") for name in names) + retries
     invocations = aws.lambda_backend.invocations
-    checks = sum(call.operation == "GetQueryStatus" for call in aws.network_flow_monitor.calls)
+    checks = sum(call.operation.startswith("GetQueryStatus") for call in aws.network_flow_monitor.calls)
     gb_seconds = sum(invocation.billed_gb_seconds for invocation in invocations)
     price = dollars(REGION, transitions, len(invocations), gb_seconds)
+    priced = (
+        f"no price known in {REGION}"
+        if price is None
+        else f"${price:.6f} at the prices of {PRICES['date']} in {REGION}"
+    )
     console.print(
         f"Cost: {checks} checks, {transitions} state transitions, {len(invocations)} invocations, "
-        f"{gb_seconds:.3f} Lambda GB-seconds, ${price:.6f} at the prices of {PRICES['date']} in {REGION}"
+        f"{gb_seconds:.3f} Lambda GB-seconds, {priced}"
     )
     # On Linux alone does the system tell a process's peak.
     peaks = {call.function.handler.split(".")[0]: call for call in invocations if call.max_memory_mb}

@@ -26,6 +26,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Script((*THROTTLED * 2, "QUEUED", *THROTTLED * 2, "RUNNING", "SUCCEEDED"), start_faults=THROTTLED)
     ),
     "unknown-status": Scenario(Script(("QUEUED", "RUNNING", "PAUSED"))),
+    "finding": Scenario(parameters={"ScheduleAlarmAbove": "100"}),
     "empty": Scenario(Script(series=0)),
     "never-ends": Scenario(Script(("QUEUED", "RUNNING")), {"HoldSeconds": "2", "TimeoutSeconds": "6"}),
 }

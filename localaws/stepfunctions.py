@@ -10,6 +10,10 @@ from typing import Any
 from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.backend.execution import Execution
@@ -39,6 +43,32 @@ class Backend(StepFunctionsParserBackend):
         return super().start_execution(state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
 
 
+_normalise_parameters = StateTaskServiceSfn._normalise_parameters
+_eval_service_task = StateTaskServiceSfn._eval_service_task
+
+
+def _nest() -> None:
+    """Let `states:startExecution` take and give members as AWS writes them: moto lost the mapping of their case."""
+
+    def take(service: Any, parameters: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        _normalise_parameters(service, parameters, *args, **kwargs)
+        for name in list(parameters):
+            parameters[name[0].lower() + name[1:]] = parameters.pop(name)
+
+    def give(_service: Any, response: dict[str, Any], *_: Any, **__: Any) -> None:
+        for name in list(response):
+            response[name[0].upper() + name[1:]] = response.pop(name)
+
+    def start(service: Any, env: Any, **kwargs: Any) -> None:
+        _eval_service_task(service, env=env, **kwargs)
+        give(service, env.stack[-1])
+
+    state_task_service_callback._DELAY_SECONDS_SYNC_CONDITION_CHECK = 0.02
+    StateTaskServiceSfn._normalise_parameters = take
+    StateTaskServiceSfn._normalise_response = give
+    StateTaskServiceSfn._eval_service_task = start
+
+
 def install(clock: Clock) -> None:
     """Put the interpreter behind the API, its Wait states and backoffs on `clock`."""
     stepfunctions_backends.backend = Backend
@@ -53,5 +83,6 @@ def install(clock: Clock) -> None:
     retrier_decl.time = _real_time if real else clock
 
     # One client for all tasks: making it takes longer than the call.
+    _nest()
     client = cache(boto_client_for)
     lambda_eval_utils.boto_client_for = lambda region, service, **_: client(region, service)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -58,17 +57,18 @@ def _condition(choice: Mapping[str, Any]) -> str:
     field = choice["Variable"].rsplit(".", 1)[-1]
     if "StringEquals" in choice:
         return str(choice["StringEquals"])
+    if "IsNull" in choice:
+        return f"{field} is {'' if choice['IsNull'] else 'not '}null"
     return f"{field} given" if "IsPresent" in choice else field
 
 
 def embed(readme: str, picture: str) -> str:
     """Return the README with the picture between its marks."""
-    return re.sub(
-        r"(<!-- workflow -->\n).*?(\n<!-- /workflow -->)",
-        lambda found: f"{found[1]}```mermaid\n{picture}\n```{found[2]}",
-        readme,
-        flags=re.DOTALL,
-    )
+    before, _, rest = readme.partition("<!-- workflow -->\n")
+    _, mark, after = rest.partition("<!-- /workflow -->")
+    if not mark:
+        raise ValueError("README.md has no place for the picture, from <!-- workflow --> to <!-- /workflow -->")
+    return f"{before}<!-- workflow -->\n```mermaid\n{picture}\n```\n{mark}{after}"
 
 
 def picture_of(name: str) -> str:

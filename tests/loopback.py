@@ -22,6 +22,16 @@ SELECTION = {
     "startTime": "2026-11-24T08:00:00Z",
     "endTime": "2026-11-24T09:00:00Z",
 }
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the best practices for Lambda.
+LAMBDA_FAULTS = [
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+]
 
 
 def event(name: str) -> Any:
@@ -30,6 +40,33 @@ def event(name: str) -> Any:
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def execution(name: str = "a-run", status: str = "SUCCEEDED", **more: object) -> dict[str, object]:
+    """An execution as Step Functions answers it."""
+    machine = "arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery"
+    arn = f"{machine.replace('stateMachine', 'execution')}:{name}"
+    times = {"startDate": 1795510800, "stopDate": 1795510812.5}
+    return {"executionArn": arn, "stateMachineArn": machine, "name": name, "status": status, **times, **more}
+
+
+def output(rows: int = 1, unit: str = "Count", **more: object) -> dict[str, Any]:
+    """Return an output of RunQuery."""
+    results = {
+        "bucket": "results",
+        "key": "results/date=2026-11-24/rows.jsonl.gz",
+        "unit": unit,
+        "rows": rows,
+        "series": 1,
+        "empty": rows == 0,
+        "peak": {"value": 7.5, "label": "use1-az1", "timestamp": SELECTION["startTime"]} if rows else None,
+        "firstTimestamp": SELECTION["startTime"] if rows else None,
+        "lastTimestamp": SELECTION["endTime"] if rows else None,
+        "sha256": "ab" * 32,
+    }
+    cost = {"checks": 3, "transitions": 8, "requests": 3, "gbSeconds": 0.4, "dollars": 0.0002}
+    known = {"status": "SUCCEEDED", "scopeId": SCOPE_ID, "queryId": QUERY_ID, **SELECTION}
+    return {**known, "results": results, "cost": cost, **more}
 
 
 class FaultyRuntime(InProcessRuntime):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import socket
@@ -37,6 +38,11 @@ def ok(**members: Any) -> bytes:
 
 def error(status: int, code: str) -> bytes:
     return http(status, json.dumps({"message": "said the service"}), f"x-amzn-ErrorType: {code}\r\n")
+
+
+def stored(*rows: object) -> bytes:
+    """Return S3's answer with rows as they are stored."""
+    return http(200, gzip.compress("".join(f"{json.dumps(row)}\n" for row in rows).encode(), mtime=0))
 
 
 @dataclass

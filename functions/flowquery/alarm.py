@@ -26,32 +26,36 @@ class Alarm:
     text: str
 
 
-def write_alarm(event: object) -> Alarm:
-    """Write the alarm of `{"run": the state of RunQuery, "executionArn": …}`.
+def parse_run(event: object) -> tuple[Mapping[str, object], str]:
+    """Return the state of RunQuery and the execution's ARN, of `{"run", "executionArn"}`."""
+    fields = parse_object(event)
+    return part(fields, "run"), str(fields.get("executionArn", ""))
+
+
+def write_alarm(run: Mapping[str, object], arn: str) -> Alarm:
+    """Write the alarm of a run that did not succeed.
 
     Whatever is missing is left out, since an alarm that says less is better than none.
     """
-    fields = parse_object(event)
-    run, arn = _part(fields, "run"), str(fields.get("executionArn", ""))
-    failure = _part(run, "failure")
-    error, cause = _short(failure.get("Error", "UnknownError"), 200), _cause(failure.get("Cause"))
-    query = _part(run, "query") or _part(_part(run, "start"), "query")
+    failure = part(run, "failure")
+    error, cause = short(failure.get("Error", "UnknownError"), 200), cause_text(failure.get("Cause"))
+    query = part(run, "query") or part(part(run, "start"), "query")
     advice = ADVICE.get(error, ADVICE["*"])
     lines = [
         f"A Network Flow Monitor query did not succeed: {error}.",
         "",
-        *_about(query, _part(_part(run, "check"), "poll")),
-        f"Cause:      {_short(cause, 2000)}",
-        f"Stopped:    {_stopped(_part(run, 'stop'))}",
+        *_about(query, part(part(run, "check"), "poll")),
+        f"Cause:      {short(cause, 2000)}",
+        f"Stopped:    {_stopped(part(run, 'stop'))}",
         "",
         f"Likely:     {advice['likely']}",
         f"Do next:    {advice['next']}",
         "",
         f"Execution:  {arn}",
-        f"            {_console_link(arn)}",
+        f"            {console_link(arn)}",
     ]
     subject = f"Flowquery: {error} {query.get('metricName') or ''} {query.get('destinationCategory') or ''}"
-    return Alarm(_ascii(subject)[:100].strip(), "\n".join(lines))
+    return Alarm(ascii_text(subject)[:100].strip(), "\n".join(lines))
 
 
 def _about(query: Mapping[str, object], poll: Mapping[str, object]) -> list[str]:
@@ -61,13 +65,13 @@ def _about(query: Mapping[str, object], poll: Mapping[str, object]) -> list[str]
         "Metric": query.get("metricName"),
         "Category": query.get("destinationCategory"),
         "Window": f"{query['startTime']} to {query.get('endTime')}" if query.get("startTime") else None,
-        "Observed": ", ".join(f"{count} x {name}" for name, count in _part(poll, "observed").items()),
+        "Observed": ", ".join(f"{count} x {name}" for name, count in part(poll, "observed").items()),
         "Spent": f"{poll['elapsedSeconds']} s in {poll.get('checks')} checks" if "elapsedSeconds" in poll else None,
     }
-    return [f"{label + ':':<11} {_short(value, 200)}" for label, value in labels.items() if value]
+    return [f"{label + ':':<11} {short(value, 200)}" for label, value in labels.items() if value]
 
 
-def _cause(cause: object) -> str:
+def cause_text(cause: object) -> str:
     """Return the message of a Lambda error, which Step Functions wraps in JSON; any other cause as it is."""
     try:
         return str(json.loads(str(cause))["errorMessage"])
@@ -83,7 +87,7 @@ def _stopped(stop: Mapping[str, object]) -> str:
     return "yes" if stop.get("stopped") else f"not needed, the query had ended as {stop.get('status')}"
 
 
-def _console_link(arn: str) -> str:
+def console_link(arn: str) -> str:
     parts = arn.split(":")
     if len(parts) < 6:
         return ""
@@ -91,16 +95,16 @@ def _console_link(arn: str) -> str:
     return f"https://{region}.{console}/states/home?region={region}#/v2/executions/details/{arn}"
 
 
-def _part(fields: Mapping[str, object], name: str) -> Mapping[str, object]:
+def part(fields: Mapping[str, object], name: str) -> Mapping[str, object]:
     value = fields.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def _short(value: object, most: int) -> str:
+def short(value: object, most: int) -> str:
     """Return the value as text that fits: SNS refuses a message of more than 256 KB, and then nobody would be told."""
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-def _ascii(text: str) -> str:
+def ascii_text(text: str) -> str:
     return "".join(character if character.isascii() and character.isprintable() else "?" for character in text)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from flowquery.inputs import parse_amount, parse_count, parse_object, parse_poll
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 # US dollars by Region, as data that can be replaced; in a Region that is not in it a run tells no dollars.
 PRICES: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(
     Path(__file__).with_name("prices.json").read_text("utf-8")
 )
-# ReceiveInput, ChooseQuery, ApplyDefaults, GetQueryResults, QuerySucceeded: entered once in every run that succeeds.
-FIXED_TRANSITIONS = 5
+# ReceiveInput, ChooseQuery, ApplyDefaults, GetQueryResults, ChooseFinding, QuerySucceeded: once in every run that
+# succeeds. A ranking takes as many: RankContributors, ApplyDefaults, GetQueryResults, ChooseFinding, RaiseAlarm,
+# ChooseFailure; and FindingReported stands for QuerySucceeded.
+FIXED_TRANSITIONS = 6
 
 
 def dollars(region: str, transitions: int, requests: int, spent_gb_seconds: float) -> float | None:
@@ -49,11 +51,31 @@ def run_cost(event: object, own_gb_seconds: float, region: str) -> dict[str, obj
     transitions = FIXED_TRANSITIONS + poll.transitions + started + retries
     requests = poll.requests + started + 1 + retries
     spent = round(poll.gb_seconds + parse_amount(fields, "startGbSeconds", 0) + own_gb_seconds, 3)
-    counted: dict[str, object] = {
-        "checks": poll.checks,
-        "transitions": transitions,
-        "requests": requests,
-        "gbSeconds": spent,
-    }
-    price = dollars(region, transitions, requests, spent)
-    return counted if price is None else {**counted, "dollars": price}
+    return priced({"checks": poll.checks, "transitions": transitions, "requests": requests, "gbSeconds": spent}, region)
+
+
+def invocation_cost(event: object, spent_gb_seconds: float) -> dict[str, object]:
+    """Return the cost of the invocation that answers this, and of the attempts before it (`retryCount`)."""
+    retries = parse_count(parse_object(event), "retryCount", 0)
+    return {"transitions": retries, "requests": 1 + retries, "gbSeconds": spent_gb_seconds}
+
+
+def total_cost(costs: Iterable[Mapping[str, object]], region: str) -> dict[str, object]:
+    """Return the sum of costs, priced anew; what one of them lacks counts as nothing."""
+    total = dict.fromkeys(("checks", "transitions", "requests", "gbSeconds"), 0.0)
+    for cost in costs:
+        total |= {name: total[name] + value for name in total if isinstance(value := cost.get(name), (int, float))}
+    counts = {name: int(total[name]) for name in ("checks", "transitions", "requests")}
+    return priced({**counts, "gbSeconds": round(total["gbSeconds"], 3)}, region)
+
+
+def priced(counted: Mapping[str, float], region: str) -> dict[str, object]:
+    price = dollars(region, int(counted["transitions"]), int(counted["requests"]), counted["gbSeconds"])
+    return dict(counted) if price is None else {**counted, "dollars": price}
+
+
+def measure_run(event: object, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
+    """Tell what a run took: the seconds until its query's end was seen, and its dollars, where they are known."""
+    measure("QuerySeconds", parse_poll(parse_object(event)).elapsed_seconds)
+    if isinstance(price := cost.get("dollars"), float):
+        measure("RunDollars", price)

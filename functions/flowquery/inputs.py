@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from flowquery.errors import InvalidInput
-from flowquery.model import Poll, Query, Selection
+from flowquery.model import Family, Poll, Query, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,13 @@ def parse_id(event: Mapping[str, object], field: str) -> str:
 
 def parse_query(event: object) -> Query:
     fields = parse_object(event)
-    return Query(parse_id(fields, "scopeId"), parse_id(fields, "queryId"))
+    return Query(parse_id(fields, "scopeId"), parse_id(fields, "queryId"), parse_family(fields))
+
+
+def parse_family(fields: Mapping[str, object]) -> Family:
+    if fields.get("family") is None:
+        return Family.DATA
+    return Family(_choice(fields, "family", tuple(Family)))
 
 
 def parse_selection(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> Selection:
@@ -59,7 +65,8 @@ def parse_selection(fields: Mapping[str, object], allowed: Mapping[str, tuple[st
     start_time, end_time = parse_time(fields, "startTime"), parse_time(fields, "endTime")
     if end_time <= start_time:
         raise InvalidInput(f"endTime: expected a time after startTime, got {fields['endTime']!r}")
-    return Selection(metric_name, destination_category, start_time, end_time)
+    limit = None if fields.get("limit") is None else parse_count(fields, "limit", at_least=1, at_most=500)
+    return Selection(metric_name, destination_category, start_time, end_time, limit)
 
 
 def parse_time(fields: Mapping[str, object], field: str) -> datetime:
@@ -81,6 +88,17 @@ def parse_time(fields: Mapping[str, object], field: str) -> datetime:
     return moment
 
 
+def parse_alarm_above(fields: Mapping[str, object], family: Family) -> float | None:
+    """Return the value above which a peak is a finding, in the result's unit; None where none is one."""
+    value = fields.get("alarmAbove")
+    if value is not None and family is not Family.DATA:
+        raise InvalidInput(f"alarmAbove: for the family {Family.DATA} only, got {_shown(value)} with family {family}")
+    try:
+        return None if value is None else _finite(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput(f"alarmAbove: expected a number, got {_shown(value)}") from None
+
+
 def parse_seconds(fields: Mapping[str, object], field: str, default: float, at_least: float, at_most: float) -> float:
     value = fields.get(field, default)
     try:
@@ -92,11 +110,13 @@ def parse_seconds(fields: Mapping[str, object], field: str, default: float, at_l
     return seconds
 
 
-def parse_count(fields: Mapping[str, object], field: str, default: int | None = None) -> int:
-    """Return a whole number from 0 on; required where there is no default."""
+def parse_count(
+    fields: Mapping[str, object], field: str, default: int | None = None, *, at_least: int = 0, at_most: int = 10**9
+) -> int:
+    """Return a whole number; required where there is no default."""
     value = _required(fields, field) if default is None else fields.get(field, default)
-    if type(value) is not int or not 0 <= value <= 10**9:
-        raise InvalidInput(f"{field}: expected a whole number from 0 to 1000000000, got {_shown(value)}")
+    if type(value) is not int or not at_least <= value <= at_most:
+        raise InvalidInput(f"{field}: expected a whole number from {at_least} to {at_most}, got {_shown(value)}")
     return value
 
 

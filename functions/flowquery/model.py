@@ -25,23 +25,36 @@ IN_PROGRESS = frozenset({Status.QUEUED.value, Status.RUNNING.value})
 ENDED = frozenset(Status) - IN_PROGRESS
 
 
+class Family(StrEnum):
+    """The families of queries about a scope, by the end of their operations' names in the botocore service model."""
+
+    DATA = "WorkloadInsightsTopContributorsData"
+    RANKING = "WorkloadInsightsTopContributors"
+
+
 @dataclass(frozen=True)
 class Query:
     scope_id: str
     query_id: str
+    family: Family = Family.DATA
 
     def to_json(self) -> dict[str, str]:
-        return {"scopeId": self.scope_id, "queryId": self.query_id}
+        named = {} if self.family is Family.DATA else {"family": self.family.value}
+        return {"scopeId": self.scope_id, "queryId": self.query_id, **named}
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a query asks for: one metric and one destination category over a window of time, in UTC."""
+    """What a query asks for: one metric and one destination category over a window of time, in UTC.
+
+    `limit` is the number of ranked rows, for the family that takes one; None leaves it to the service.
+    """
 
     metric_name: str
     destination_category: str
     start_time: datetime
     end_time: datetime
+    limit: int | None = None
 
     def to_json(self) -> dict[str, str]:
         return {
@@ -112,6 +125,19 @@ class Peak:
 
     def to_json(self) -> dict[str, object]:
         return {"value": self.value, "label": self.label[:100], "timestamp": self.timestamp}
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution of RunQuery; times in UTC, the output, error and cause of one that was looked at alone."""
+
+    name: str
+    status: str
+    started: datetime
+    seconds: float | None = None
+    output: Mapping[str, object] = field(default_factory=dict)
+    error: str = ""
+    cause: str = ""
 
 
 def timestamp_text(moment: datetime) -> str:

@@ -6,12 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import boto3
+from botocore import xform_name
 from botocore.config import Config
 from botocore.model import ListShape, StringShape, StructureShape
 
 from flowquery.errors import MalformedReply, TransientFault
 from flowquery.inputs import is_id, is_status
-from flowquery.model import Query, Selection
+from flowquery.model import Family, Query, Selection
 from flowquery.sdk import CONFIG, named_errors
 
 if TYPE_CHECKING:
@@ -19,16 +20,10 @@ if TYPE_CHECKING:
 
     from botocore.model import OperationModel, Shape
     from mypy_boto3_networkflowmonitor import NetworkFlowMonitorClient
-    from mypy_boto3_networkflowmonitor.literals import DestinationCategoryType as DestinationCategory
-    from mypy_boto3_networkflowmonitor.literals import WorkloadInsightsMetricType as MetricName
-    from mypy_boto3_networkflowmonitor.type_defs import (
-        GetQueryResultsWorkloadInsightsTopContributorsDataInputTypeDef as ResultsRequest,
-    )
     from mypy_boto3_networkflowmonitor.type_defs import (
         GetQueryResultsWorkloadInsightsTopContributorsDataOutputTypeDef as ResultsPage,
     )
 
-FAMILY = "WorkloadInsightsTopContributorsData"
 MAX_PAGES = 10_000
 _PYTHON_TYPES: Mapping[str, type] = {"string": str, "double": float, "float": float, "integer": int, "long": int}
 
@@ -44,81 +39,90 @@ def client(config: Config = CONFIG) -> NetworkFlowMonitorClient:
     return made
 
 
-def allowed_values() -> Mapping[str, tuple[str, ...]]:
+def allowed_values(family: Family = Family.DATA) -> Mapping[str, tuple[str, ...]]:
     """Return the enums of a start request's members, from the botocore service model."""
-    request = client().meta.service_model.operation_model(f"StartQuery{FAMILY}").input_shape
-    members = request.members if request else {}
-    return {name: tuple(shape.enum) for name, shape in members.items() if isinstance(shape, StringShape) and shape.enum}
+    return {name: tuple(s.enum) for name, s in _start_members(family).items() if isinstance(s, StringShape) and s.enum}
 
 
-def start_query(scope_id: str, selection: Selection) -> Query:
-    """Start a query (StartQueryWorkloadInsightsTopContributorsData), in one attempt."""
+def start_query(scope_id: str, selection: Selection, family: Family = Family.DATA) -> Query:
+    """Start a query (the family's StartQuery), in one attempt; a limit is for the family that has one."""
+    request: dict[str, object] = {
+        "scopeId": scope_id,
+        "metricName": selection.metric_name,
+        "destinationCategory": selection.destination_category,
+        "startTime": selection.start_time,
+        "endTime": selection.end_time,
+    }
+    if selection.limit is not None and "limit" in _start_members(family):
+        request["limit"] = selection.limit
     try:
-        with named_errors():
-            reply = client(START_CONFIG).start_query_workload_insights_top_contributors_data(
-                scopeId=scope_id,
-                metricName=cast("MetricName", selection.metric_name),
-                destinationCategory=cast("DestinationCategory", selection.destination_category),
-                startTime=selection.start_time,
-                endTime=selection.end_time,
-            )
+        reply = _call(family, "StartQuery", request, START_CONFIG)
     except TransientFault as fault:
         raise TransientFault(f"{fault}; a query may have been started, and a retry may start a second one") from fault
     if not is_id(reply["queryId"]):
-        raise MalformedReply(f"StartQuery{FAMILY}: the reply's queryId cannot be used in a request")
-    return Query(scope_id, reply["queryId"])
+        raise MalformedReply(f"StartQuery{family}: the reply's queryId cannot be used in a request")
+    return Query(scope_id, str(reply["queryId"]), family)
 
 
 def get_query_status(query: Query) -> str:
-    """Return the status as the service says it (GetQueryStatusWorkloadInsightsTopContributorsData).
+    """Return the status as the service says it (the family's GetQueryStatus).
 
     The enum of the service model is not enforced: a newer status passes, for the caller to decide.
     """
-    with named_errors():
-        reply = client().get_query_status_workload_insights_top_contributors_data(
-            scopeId=query.scope_id, queryId=query.query_id
-        )
-    status: str = reply["status"]
-    if not is_status(status):
-        raise MalformedReply(f"GetQueryStatus{FAMILY}: the reply's status is not a name")
-    return status
+    reply = _call(query.family, "GetQueryStatus", _ids(query))
+    if not is_status(reply["status"]):
+        raise MalformedReply(f"GetQueryStatus{query.family}: the reply's status is not a name")
+    return str(reply["status"])
 
 
 def stop_query(query: Query) -> None:
-    """Stop a query (StopQueryWorkloadInsightsTopContributorsData)."""
-    with named_errors():
-        client().stop_query_workload_insights_top_contributors_data(scopeId=query.scope_id, queryId=query.query_id)
+    """Stop a query (the family's StopQuery)."""
+    _call(query.family, "StopQuery", _ids(query))
 
 
 def results_pages(query: Query) -> Iterator[ResultsPage]:
-    """Yield the pages of the results (GetQueryResultsWorkloadInsightsTopContributorsData), every one or an error.
+    """Yield the pages of the results (the family's GetQueryResults), every one or an error.
 
     botocore's paginator ends early and quietly on a cut page, and never on tokens that alternate.
     """
-    tokens: set[str] = set()
-    page = _results_page(query, None)
-    yield page
-    while token := page.get("nextToken"):
+    request, tokens = _ids(query), set[str]()
+    while True:
+        page = _call(query.family, "GetQueryResults", request)
+        yield cast("ResultsPage", page)
+        token = page.get("nextToken")
+        if not token:
+            return
         if token in tokens or len(tokens) == MAX_PAGES:
-            raise MalformedReply(f"GetQueryResults{FAMILY}: the pages do not end (page {len(tokens) + 2})")
-        tokens.add(token)
-        page = _results_page(query, token)
-        yield page
+            raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {len(tokens) + 2})")
+        tokens.add(str(token))
+        request["nextToken"] = str(token)
 
 
-def _results_page(query: Query, token: str | None) -> ResultsPage:
-    request: ResultsRequest = {"scopeId": query.scope_id, "queryId": query.query_id}
-    if token:
-        request["nextToken"] = token
-    with named_errors():
-        return client().get_query_results_workload_insights_top_contributors_data(**request)
+def _ids(query: Query) -> dict[str, str]:
+    return {"scopeId": query.scope_id, "queryId": query.query_id}
+
+
+def _call(family: Family, verb: str, members: Mapping[str, object], *config: Config) -> Mapping[str, object]:
+    with named_errors():  # without a config it is the client that handlers make at their start, not a second one
+        return cast("Mapping[str, object]", getattr(client(*config), xform_name(f"{verb}{family}"))(**members))
+
+
+def _start_members(family: Family) -> Mapping[str, Shape]:
+    request = client().meta.service_model.operation_model(f"StartQuery{family}").input_shape
+    return request.members if request else {}
 
 
 def _refuse_incomplete_reply(parsed: object, model: OperationModel, http_response: object, **_: object) -> None:
-    """Refuse a 2xx reply that lacks what the model requires: botocore turns one that cannot be parsed into `{}`."""
-    status = getattr(http_response, "status_code", 0)
-    if 200 <= status < 300 and model.output_shape is not None:
-        problem = _first_problem(parsed, model.output_shape, "reply")
+    """Refuse a 2xx reply that lacks what the model requires: botocore turns one that cannot be parsed into `{}`.
+
+    Results also need their list, which the model of the ranking family does not require.
+    """
+    status, shape = getattr(http_response, "status_code", 0), model.output_shape
+    if 200 <= status < 300 and shape is not None:
+        problem = _first_problem(parsed, shape, "reply")
+        lists = (name for name, member in shape.members.items() if isinstance(member, ListShape))
+        missing = (f"reply: {name} is missing" for name in lists if name not in cast("dict[str, object]", parsed))
+        problem = problem or next(missing, None)
         if problem:
             raise MalformedReply(f"{model.name}: {problem}")
 

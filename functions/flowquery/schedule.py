@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flowquery.inputs import parse_id, parse_object, parse_seconds, parse_selection, parse_time
-from flowquery.model import timestamp_text
+from flowquery.inputs import parse_alarm_above, parse_id, parse_object, parse_seconds, parse_selection, parse_time
+from flowquery.model import Family, timestamp_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ class ScheduledRun:
     """An execution's name (at most 80 characters, no `:`) and its input."""
 
     name: str
-    input: Mapping[str, str]
+    input: Mapping[str, object]
 
     @classmethod
     def parse(cls, event: object, allowed: Mapping[str, tuple[str, ...]]) -> ScheduledRun:
@@ -38,7 +38,9 @@ class ScheduledRun:
             "endTime": timestamp_text(end),
         }
         selection = parse_selection({**fields, **window}, allowed)
-        return cls(_name(scope_id, selection.to_json()), {"scopeId": scope_id, **selection.to_json()})
+        alarm_above = parse_alarm_above(fields, Family.DATA)
+        finding = {} if alarm_above is None else {"alarmAbove": alarm_above}
+        return cls(_name(scope_id, selection.to_json()), {"scopeId": scope_id, **selection.to_json(), **finding})
 
 
 def _name(scope_id: str, selection: Mapping[str, str]) -> str:

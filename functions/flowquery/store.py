@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import tempfile
+import zlib
+from contextlib import closing
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,11 +15,12 @@ from botocore.config import Config
 
 from flowquery import VERSION, nfm
 from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
+from flowquery.ranking import ranking_key, spool_ranking
 from flowquery.results import Summary, spool
 from flowquery.sdk import CONFIG, http_status, named_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
     from mypy_boto3_s3 import S3Client
@@ -47,6 +52,32 @@ def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], f
     return {"bucket": bucket, "key": key, **(summary if stored else _stored_summary(bucket, key)).to_json()}
 
 
+def fetch_and_store_ranking(fetch: Fetch, bucket: str) -> dict[str, object]:
+    """Store the ranked rows unless their object is there; return where, how many, and the first of them."""
+    key = ranking_key(fetch)
+    with tempfile.TemporaryFile() as file:
+        summary = spool_ranking(fetch, nfm.results_pages(fetch.query), file)
+        _put_once(bucket, key, file, {**_about(fetch), "rows": str(summary["rows"])})
+    return {"bucket": bucket, "key": key, **summary}
+
+
+def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, object]]:
+    """Yield the rows of a stored object (GetObject) in their order, as many as fit `most_bytes` uncompressed.
+
+    Raises
+    ------
+    MalformedReply
+        The object is not one of rows.
+    """
+    with named_errors(), closing(client().get_object(Bucket=bucket, Key=key)["Body"]) as body:
+        try:
+            lines = gzip.GzipFile(fileobj=body)
+            while (line := lines.readline(most_bytes)) and (most_bytes := most_bytes - len(line)) > 0:
+                yield json.loads(line)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise MalformedReply(f"s3://{bucket}/{key}: {error}") from error
+
+
 def _put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]) -> bool:
     """Tell whether this put stored the object: S3 answers 412 where it is there, 409 where another put is under way."""
     for _ in range(PUT_ATTEMPTS):
@@ -66,8 +97,12 @@ def _put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]
 
 
 def _metadata(fetch: Fetch, summary: Summary) -> dict[str, str]:
-    asked = {name.lower(): value for name, value in fetch.to_json().items()}
-    return {**asked, **summary.to_metadata(), "schemaversion": SCHEMA_VERSION, "softwareversion": VERSION}
+    return {**_about(fetch), **summary.to_metadata()}
+
+
+def _about(fetch: Fetch) -> dict[str, str]:
+    asked = {name.lower(): str(value) for name, value in fetch.to_json().items()}
+    return {**asked, "schemaversion": SCHEMA_VERSION, "softwareversion": VERSION}
 
 
 def _stored_summary(bucket: str, key: str) -> Summary:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flowquery import clock
 from flowquery.errors import Throttled, TransientFault
 from flowquery.inputs import parse_count, parse_object, parse_poll, parse_query, parse_seconds
+from flowquery.model import ENDED
 from flowquery.polling import POLICY, Limits, charge_retries, count_check, decide
 
 if TYPE_CHECKING:
@@ -40,19 +41,24 @@ def parse_knobs(fields: Mapping[str, object]) -> tuple[float, float]:
 
 
 def watch(
-    request: Watch, look: Callable[[Query], str], remaining_seconds: Callable[[], float], memory_mb: str | int = 128
+    request: Watch,
+    look: Callable[[Query], str],
+    remaining_seconds: Callable[[], float],
+    memory_mb: str | int = 128,
+    measure: Callable[[str, float], object] = lambda *_: None,
 ) -> dict[str, object]:
     """Look at the query until it has ended, the hold is over, or the budget is spent.
 
     Throttled and TransientFault of `look` are absorbed, counted and spent; raised only where the hold ends and no
-    status was ever seen. Whatever else it raises is raised at once.
+    status was ever seen. Whatever else it raises is raised at once. What an answer took goes to `measure`, see
+    `flowquery.observability`.
     """
     started = clock.monotonic()
     if request.retry_count:  # the look that failed was just now, and the backoff before a retry may be next to nothing
         clock.sleep(POLICY.shortest_interval)
     hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
-    status, faults = poll.last_status, 0
+    status, faults, last_seen = poll.last_status, 0, started - _unwatched(request.poll, poll)
     while True:
         began = clock.monotonic()
         seen, fault = _look(look, request.query)
@@ -63,12 +69,30 @@ def watch(
         decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
         if decision.look_after is not None:
             clock.sleep(decision.look_after)
+            last_seen = last_seen if fault else began
         elif fault and status is None:
             raise fault
         else:
-            used = poll.gb_seconds + clock.gb_seconds(started, memory_mb)
-            answer = replace(decision.poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=used)
+            _tell(measure, request.poll, poll, now - last_seen if seen in ENDED and poll.last_status else None)
+            answer = _answer(request, decision.poll, clock.gb_seconds(started, memory_mb))
             return {**request.query.to_json(), "status": status, "poll": answer.to_json()}
+
+
+def _answer(request: Watch, poll: Poll, used: float) -> Poll:
+    return replace(poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=poll.gb_seconds + used)
+
+
+def _unwatched(before: Poll, charged: Poll) -> float:
+    """Return the seconds since the last answer: the wait that it asked for, and what retries were charged."""
+    return before.wait_seconds + charged.elapsed_seconds - before.elapsed_seconds
+
+
+def _tell(measure: Callable[[str, float], object], before: Poll, after: Poll, lag: float | None) -> None:
+    """Tell what this answer adds; the lag is how long the query had ended, at most, before that was seen."""
+    measure("StatusChecks", after.checks - before.checks)
+    measure("Throttles", after.observed.get("Throttled", 0) - before.observed.get("Throttled", 0))
+    if lag is not None:
+        measure("DetectionLag", round(lag, 3))
 
 
 def _look(look: Callable[[Query], str], query: Query) -> tuple[str | None, Throttled | TransientFault | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import RLock
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import boto3
 from moto.core.base_backend import BackendDict, BaseBackend
@@ -18,6 +18,7 @@ from .exceptions import ResourceNotFoundException, ValidationException, modelled
 FIVE_MINUTES = timedelta(minutes=5)
 Result = TypeVar("Result")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
+DATA, RANKING = "WorkloadInsightsTopContributorsData", "WorkloadInsightsTopContributors"
 
 
 class Series(TypedDict):
@@ -26,10 +27,29 @@ class Series(TypedDict):
     label: str
 
 
+class Contributor(TypedDict):
+    accountId: str
+    localSubnetId: str
+    localAz: str
+    localVpcId: str
+    localRegion: str
+    remoteIdentifier: str
+    value: int
+
+
 class Page(TypedDict, total=False):
     unit: str
     datapoints: list[Series]
+    topContributors: list[Contributor]
     nextToken: str
+
+
+@dataclass(frozen=True)
+class Ranking:
+    statuses: tuple[str, ...] = ("QUEUED", "RUNNING", "SUCCEEDED")
+    start_faults: tuple[str, ...] = ()
+    result_faults: tuple[str, ...] = ()
+    rows: int = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +63,10 @@ class Script:
     start_faults, stop_faults, result_faults
         The errors that the first calls of an operation get.
     series, seed, unit, page_size
-        The results. A page holds `page_size` series. The unit of counted metrics is undocumented; Count is a choice.
+        The results. A page holds `page_size` series or rows. The unit of counted metrics is undocumented; Count is a
+        choice.
+    ranking
+        How queries of the ranking family go, and how many rows they give.
     """
 
     statuses: tuple[str, ...] = ("QUEUED", "RUNNING", "RUNNING", "SUCCEEDED")
@@ -54,6 +77,7 @@ class Script:
     seed: int = 0
     unit: str | None = None
     page_size: int = 2
+    ranking: Ranking = field(default_factory=Ranking)
 
 
 @dataclass(frozen=True)
@@ -72,17 +96,23 @@ class Query:
     metric_name: str
     start_time: datetime
     end_time: datetime
+    limit: int | None = None
+    family: str = DATA
     looks: int = 0
     canceled: bool = False
 
     @property
+    def statuses(self) -> tuple[str, ...]:
+        return self.script.statuses if self.family == DATA else self.script.ranking.statuses
+
+    @property
     def status(self) -> str:
         """What the latest look saw."""
-        seen = [status for status in self.script.statuses[: max(self.looks, 1)] if not status.endswith("Exception")]
+        seen = [status for status in self.statuses[: max(self.looks, 1)] if not status.endswith("Exception")]
         return "CANCELED" if self.canceled else seen[-1] if seen else "QUEUED"
 
     def look(self) -> str:
-        status = self.script.statuses[min(self.looks, len(self.script.statuses) - 1)]
+        status = self.statuses[min(self.looks, len(self.statuses) - 1)]
         self.looks += 1
         if self.canceled:
             return "CANCELED"
@@ -103,6 +133,25 @@ class Query:
             for zone in range(self.script.series)
         ]
 
+    def contributors(self, region_name: str) -> list[Contributor]:
+        """Return ranked rows, of subnets in the zones of `series`."""
+        dice = random.Random(f"{self.script.seed}/{self.metric_name}/{self.start_time}/{self.end_time}/ranking")
+        zones = [series["label"] for series in self.series(region_name)] or ["use1-az1"]
+        values = sorted((dice.randrange(100, 2000) for _ in range(self.script.ranking.rows)), reverse=True)
+        rows = [
+            Contributor(
+                accountId="123456789012",
+                localSubnetId=f"subnet-{dice.randrange(16**17):017x}",
+                localAz=zones[rank % len(zones)],
+                localVpcId=f"vpc-{dice.randrange(16**17):017x}",
+                localRegion=region_name,
+                remoteIdentifier=f"subnet-{dice.randrange(16**17):017x}",
+                value=value,
+            )
+            for rank, value in enumerate(values)
+        ]
+        return rows[: self.limit]
+
 
 def _values(dice: random.Random, count: int) -> list[float]:
     level = dice.uniform(50, 500)
@@ -121,7 +170,7 @@ class _Faults:
 
 
 class NetworkFlowMonitorBackend(BaseBackend):
-    """Implementation of the NetworkFlowMonitor APIs of the family WorkloadInsightsTopContributorsData."""
+    """Implementation of the NetworkFlowMonitor APIs for queries about a scope: over time, and ranked."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -134,17 +183,20 @@ class NetworkFlowMonitorBackend(BaseBackend):
 
     def start_query(
         self,
+        family: str,
         scopeId: str,
         metricName: str,
         destinationCategory: str,
         startTime: datetime,
         endTime: datetime,
+        limit: int | None = None,
     ) -> Query:
         def start() -> Query:
-            self.faults.raise_next("StartQuery", self.script.start_faults)
-            return self.add_query(scopeId, str(mock_random.uuid4()), metricName, startTime, endTime)
+            faults = self.script.start_faults if family == DATA else self.script.ranking.start_faults
+            self.faults.raise_next(f"StartQuery{family}", faults)
+            return self.add_query(scopeId, str(mock_random.uuid4()), metricName, startTime, endTime, limit, family)
 
-        return self._recorded("StartQuery", scopeId, None, start)
+        return self._recorded(f"StartQuery{_short(family)}", scopeId, None, start)
 
     def add_query(
         self,
@@ -153,51 +205,60 @@ class NetworkFlowMonitorBackend(BaseBackend):
         metric_name: str = "RETRANSMISSIONS",
         start_time: datetime = datetime(2026, 11, 24, 8, 0),  # timestamps arrive naive, in UTC
         end_time: datetime = datetime(2026, 11, 24, 8, 15),
+        limit: int | None = None,
+        family: str = DATA,
     ) -> Query:
-        self.queries[query_id] = Query(scope_id, query_id, self.script, metric_name, start_time, end_time)
-        return self.queries[query_id]
+        query = Query(scope_id, query_id, self.script, metric_name, start_time, end_time, limit, family)
+        self.queries[query_id] = query
+        return query
 
-    def get_query_status(self, scope_id: str, query_id: str) -> str:
+    def get_query_status(self, family: str, scope_id: str, query_id: str) -> str:
         # What an unknown id answers is undocumented; ValidationException is what the model leaves.
-        return self._recorded(
-            "GetQueryStatus", scope_id, query_id, lambda: self._find(scope_id, query_id, ValidationException).look()
-        )
+        def look() -> str:
+            return self._find(family, scope_id, query_id, ValidationException).look()
 
-    def get_query_results(self, scope_id: str, query_id: str, next_token: str | None, max_results: int | None) -> Page:
+        return self._recorded(f"GetQueryStatus{_short(family)}", scope_id, query_id, look)
+
+    def get_query_results(
+        self, family: str, scope_id: str, query_id: str, next_token: str | None, max_results: int | None
+    ) -> Page:
         def get() -> Page:
-            self.faults.raise_next("GetQueryResults", self.script.result_faults)
-            query = self._find(scope_id, query_id, ResourceNotFoundException)
+            faults = self.script.result_faults if family == DATA else self.script.ranking.result_faults
+            self.faults.raise_next(f"GetQueryResults{family}", faults)
+            query = self._find(family, scope_id, query_id, ResourceNotFoundException)
             if query.status != "SUCCEEDED":  # undocumented, a choice
                 raise ValidationException(f"The query is {query.status}")
             return self._page(query, next_token, max_results or query.script.page_size)
 
-        return self._recorded("GetQueryResults", scope_id, query_id, get)
+        return self._recorded(f"GetQueryResults{_short(family)}", scope_id, query_id, get)
 
     def _page(self, query: Query, next_token: str | None, size: int) -> Page:
-        series = query.series(self.region_name)
-        offsets = {f"page-{offset}": offset for offset in range(size, len(series), size)}
+        items: list[Any] = (query.series if query.family == DATA else query.contributors)(self.region_name)
+        offsets = {f"page-{offset}": offset for offset in range(size, len(items), size)}
         if next_token is not None and next_token not in offsets:
             raise ValidationException(f"nextToken is not one that was given out: {next_token!r}")
         offset = offsets[next_token] if next_token else 0
-        unit = query.script.unit or ("Bytes" if query.metric_name == "DATA_TRANSFERRED" else "Count")
-        page = Page(unit=unit, datapoints=series[offset : offset + size])
+        page = Page(topContributors=items[offset : offset + size])
+        if query.family == DATA:
+            unit = query.script.unit or ("Bytes" if query.metric_name == "DATA_TRANSFERRED" else "Count")
+            page = Page(unit=unit, datapoints=items[offset : offset + size])
         if f"page-{offset + size}" in offsets:
             page["nextToken"] = f"page-{offset + size}"
         return page
 
-    def stop_query(self, scope_id: str, query_id: str) -> None:
+    def stop_query(self, family: str, scope_id: str, query_id: str) -> None:
         def stop() -> None:
             self.faults.raise_next("StopQuery", self.script.stop_faults)
-            query = self._find(scope_id, query_id, ValidationException)
+            query = self._find(family, scope_id, query_id, ValidationException)
             if query.status in ENDED:  # undocumented, a choice
                 raise ValidationException(f"The query has ended as {query.status}")
             query.canceled = True
 
-        self._recorded("StopQuery", scope_id, query_id, stop)
+        self._recorded(f"StopQuery{_short(family)}", scope_id, query_id, stop)
 
-    def _find(self, scope_id: str, query_id: str, error: type[Exception]) -> Query:
+    def _find(self, family: str, scope_id: str, query_id: str, error: type[Exception]) -> Query:
         query = self.queries.get(query_id)
-        if query is None or query.scope_id != scope_id:
+        if query is None or (query.scope_id, query.family) != (scope_id, family):
             raise error(f"Query {query_id} does not exist in scope {scope_id}")
         return query
 
@@ -217,6 +278,11 @@ class NetworkFlowMonitorBackend(BaseBackend):
                 self.calls.append(made)
                 if self.observer:
                     self.observer(made)
+
+
+def _short(family: str) -> str:
+    """Return what tells a ranking's calls from those that most queries make."""
+    return "" if family == DATA else "Ranking"
 
 
 # urls.py is looked up beside the backend's module, so the name has to be the one in moto's namespace.

@@ -36,17 +36,22 @@ ERRORS = {
 }
 
 
-def localaws(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "localaws", *arguments]
+def localaws(*arguments: str, home: Path, report: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "localaws", *arguments, "--report", str(report or home.parent / "report.html")]
     environment = {**ENVIRONMENT, "HOME": str(home)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.keys() - ERRORS.keys())
 def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: str, tmp_path: Path) -> None:
-    ran = localaws("run", "--scenario", scenario, home=tmp_path)
+    home, report = tmp_path / "home", tmp_path / "new" / "report.html"
+    home.mkdir()
+
+    ran = localaws("run", "--scenario", scenario, home=home, report=report)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"Report: {report}" in ran.stdout
+    assert ("<figure>" in report.read_text("utf-8")) == (scenario != "empty")
     for state in ("ReceiveInput", "StartQuery", "GetQueryStatus", "ChooseByStatus", "GetQueryResults"):
         assert state in ran.stdout
     assert re.search(r"Cost: \d+ checks, \d+ state transitions, \d+ invocations, [\d.]+ Lambda GB-seconds", ran.stdout)
@@ -55,7 +60,7 @@ def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: s
     assert "AWS::S3::BucketPolicy" in ran.stdout
     assert ("No data" in ran.stdout) == (scenario == "empty")
     assert ("Top contributors" in ran.stdout) == (scenario != "empty")
-    assert list(tmp_path.iterdir()) == []
+    assert list(home.iterdir()) == []
 
 
 def test_what_a_run_keeps_can_be_asked_by_sql_until_the_next_run(tmp_path: Path) -> None:
@@ -74,15 +79,19 @@ def test_what_a_run_keeps_can_be_asked_by_sql_until_the_next_run(tmp_path: Path)
 
 @pytest.mark.parametrize("scenario", ERRORS)
 def test_a_run_that_ends_otherwise_says_the_error_its_cause_and_the_alarm(scenario: str, tmp_path: Path) -> None:
-    ran = localaws("run", "--scenario", scenario, home=tmp_path)
+    report = tmp_path / "report.html"
+    report.write_text("of an earlier run", "utf-8")
+
+    ran = localaws("run", "--scenario", scenario, home=tmp_path, report=report)
 
     assert ran.returncode == 1
+    assert not report.exists()
     for part in (f"FAILED {ERRORS[scenario]}", "Cause: Query ", f"Alarm: Flowquery: {ERRORS[scenario]}", "Do next:"):
         assert part in ran.stdout
     assert "(1)" in ran.stderr
 
 
-@pytest.mark.parametrize("name", ["run_query.json", "run_query_running.json"])
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "events").glob("run_query*.json")))
 def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
     ran = localaws("run", "--event", f"events/{name}", home=tmp_path)
 

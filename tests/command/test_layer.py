@@ -18,15 +18,23 @@ from botocore.model import OperationModel, ServiceModel, Shape, StringShape, Str
 from botocore.regions import EndpointResolver
 
 from layer.build import DEPLOYED_PYTHON, SERVICES
-from tests.loopback import QUERY_ID, ROOT, event
-from tests.scripted import ScriptedServer, http, ok
+from tests.loopback import QUERY_ID, ROOT, event, execution, output
+from tests.scripted import ScriptedServer, http, ok, stored
 
 pytestmark = pytest.mark.slow
 
 PUBLISHED = http(200, "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>")
-REPLIES = {
+REPLIES: dict[str, tuple[bytes, bytes | list[bytes]]] = {
     "get_query_results": (ok(**event("replies/get_query_results")), http(200)),
     "get_query_status": (ok(status="RUNNING"), http(500)),
+    "query_widget": (
+        http(500),
+        [
+            ok(executions=[execution()]),
+            ok(**execution(output=json.dumps(output()))),
+            stored({"timestamp": "2026-11-24T08:00:00Z", "label": "use1-az1", "value": 7.5}),
+        ],
+    ),
     "raise_alarm": (http(500), PUBLISHED),
     "start_execution": (http(500), ok(executionArn="arn", startDate=0)),
     "start_query": (ok(queryId=QUERY_ID), http(500)),
@@ -104,10 +112,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return Build(folder)
 
 
+def script(server: ScriptedServer, handler: str) -> None:
+    reply, others = REPLIES[handler]
+    server.replies, server.other_replies = [reply], list(others) if isinstance(others, list) else [others]
+
+
 @pytest.mark.parametrize("handler", REPLIES)
 def test_every_handler_runs_on_the_layer_alone(built: Build, server: ScriptedServer, handler: str) -> None:
-    nfm_reply, other_reply = REPLIES[handler]
-    server.replies, server.other_replies = [nfm_reply], [other_reply]
+    script(server, handler)
 
     ran = built.call(handler, event(handler))
 
@@ -130,8 +142,8 @@ def test_the_layer_holds_the_packages_that_the_handlers_import_and_no_other(
     built: Build, server: ScriptedServer
 ) -> None:
     imported = set()
-    for handler, (nfm_reply, other_reply) in REPLIES.items():
-        server.replies, server.other_replies = [nfm_reply], [other_reply]
+    for handler in REPLIES:
+        script(server, handler)
         files = map(Path, built.call(handler, event(handler))["files"])
         imported |= {file.relative_to(built.layer).parts[0] for file in files if file.is_relative_to(built.layer)}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.model import StringShape
+from botocore.model import StringShape, StructureShape
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
@@ -15,9 +15,12 @@ from referencing import Registry, Resource
 from flowquery import errors
 from flowquery.alarm import ADVICE
 from flowquery.inputs import parse_id
+from flowquery.model import Family
+from flowquery.ranking import MEMBERS
+from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
-from tests.loopback import QUERY_ID, ROOT, Stack, event
-from tests.scripted import Reply, ScriptedServer, call, http, ok
+from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output
+from tests.scripted import Reply, ScriptedServer, call, http, ok, stored
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
 REGISTRY: Registry[Any] = Registry().with_resources(
@@ -35,6 +38,14 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([ok()], []),
     "raise_alarm": ([], [http(200, SENT)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "query_widget": (
+        [],
+        [
+            ok(executions=[execution()]),
+            ok(**execution(output=json.dumps(output()))),
+            stored({"timestamp": "2026-11-24T08:00:00Z", "label": "use1-az1", "value": 7.5}),
+        ],
+    ),
 }
 # GetQueryResults answers what the execution does.
 OUTPUT_OF = {"get_query_results": "run_query"}
@@ -85,6 +96,15 @@ def test_run_query_answers_by_its_schema(stack: Stack, name: str, scenario: str)
     check(run.output, "run_query.output")
 
 
+@pytest.mark.parametrize("script", [Script(), Script(ranking=Ranking(("FAILED",)))])
+def test_a_run_with_a_finding_answers_by_its_schema(stack: Stack, script: Script) -> None:
+    check(stack.run({**event("run_query"), "alarmAbove": 1}, script).output, "run_query.output")
+
+
+def test_a_run_of_the_ranking_family_answers_by_its_schema(stack: Stack) -> None:
+    check(stack.run({**event("run_query"), "family": "WorkloadInsightsTopContributors"}).output, "run_query.output")
+
+
 def test_a_schema_refuses_what_is_not_so() -> None:
     good = {"scopeId": "s", "queryId": "q", "status": "RUNNING", "poll": event("get_query_status_next")["poll"]}
     check(good, "get_query_status.output")
@@ -106,6 +126,16 @@ def test_enums_are_those_of_the_service_model() -> None:
     request = model.operation_model("StartQueryWorkloadInsightsTopContributorsData").input_shape
     assert request is not None
 
+    families = {
+        name.removeprefix("StartQuery")
+        for name in model.operation_names
+        if name.startswith("StartQuery")
+        and "scopeId" in (model.operation_model(name).input_shape or request).required_members
+    }
+    assert families == set(Family) == set(SCHEMAS["common"]["$defs"]["family"]["enum"])
+    row = model.shape_for("WorkloadInsightsTopContributorsRow")
+    assert isinstance(row, StructureShape)
+    assert set(MEMBERS) == set(row.members)
     for member in ("metricName", "destinationCategory"):
         shape = request.members[member]
         assert isinstance(shape, StringShape)

@@ -354,3 +354,62 @@ def test_the_answer_stays_under_2_kb_at_its_longest(server: ScriptedServer) -> N
     answer = call("get_query_status", {"scopeId": "s" * 128, "queryId": "q" * 128, "poll": poll})
 
     assert len(json.dumps(answer)) <= 2048
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return the one metrics line that was sent."""
+    [sent] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    [declared] = sent["_aws"]["CloudWatchMetrics"]
+    assert declared["Dimensions"] == [["service"]]
+    return {metric["Name"]: sent[metric["Name"]] for metric in declared["Metrics"]}
+
+
+def test_looks_throttles_and_lag_are_metrics_of_the_stack(
+    server: ScriptedServer, turned_clock: TurnedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    throttles = [error(429, "ThrottlingException")] * 2
+    server.replies = [ok(status="RUNNING"), *throttles, ok(status="SUCCEEDED")]
+
+    status_step(holdSeconds=60)
+
+    lag = round(sum(turned_clock.sleeps), 3)  # no look was good since the first
+    assert metrics(capsys) == {"StatusChecks": [3.0], "Throttles": [1.0], "DetectionLag": [lag]}
+
+
+def test_the_wait_between_two_calls_is_part_of_the_lag(
+    server: ScriptedServer, turned_clock: TurnedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies = [ok(status="RUNNING"), ok(status="SUCCEEDED")]
+
+    first = status_step()
+    assert metrics(capsys) == {"StatusChecks": [1.0], "Throttles": [0.0]}
+    status_step(poll=first["poll"])
+
+    assert metrics(capsys) == {
+        "StatusChecks": [1.0],
+        "Throttles": [0.0],
+        "DetectionLag": [first["poll"]["waitSeconds"]],
+    }
+
+
+def test_what_retries_are_charged_is_part_of_the_lag(
+    server: ScriptedServer, turned_clock: TurnedClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies = [ok(status="RUNNING"), ok(status="SUCCEEDED")]
+    first = status_step()
+    capsys.readouterr()
+
+    second = status_step(poll=first["poll"], retryCount=1)
+
+    charged = second["poll"]["elapsedSeconds"] - first["poll"]["elapsedSeconds"] + first["poll"]["waitSeconds"]
+    assert metrics(capsys)["DetectionLag"] == [pytest.approx(charged, abs=0.001)]
+
+
+def test_of_a_query_that_had_ended_at_the_first_look_no_lag_is_known(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies = [ok(status="SUCCEEDED")]
+
+    status_step()
+
+    assert "DetectionLag" not in metrics(capsys)

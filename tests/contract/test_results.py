@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery import VERSION, store
+from flowquery import VERSION, nfm, store
 from flowquery.errors import MalformedReply, ResultsTooLarge, TransientFault
 from flowquery.model import Peak, Query
 from flowquery.results import Batch, Fetch, Summary, Table, spool
@@ -390,6 +390,15 @@ def test_of_fetches_that_race_one_stores_and_all_answer_the_same(ready: Stack, r
     content, metadata = held(ready)
     assert metadata["sha256"] == answers[0]["sha256"]
     assert len(gzip.decompress(content).splitlines()) == answers[0]["rows"]
+
+
+def test_the_client_that_is_made_at_the_start_makes_the_calls(server: ScriptedServer) -> None:
+    server.replies = [ok(**event("replies/get_query_results"))]
+    nfm.client()
+
+    call("get_query_results", EVENT)
+
+    assert nfm.client.cache_info().currsize == 1
 
 
 def test_timestamps_are_read_once_and_never_mixed_up(server: ScriptedServer) -> None:

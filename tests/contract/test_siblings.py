@@ -390,7 +390,7 @@ def test_the_alarm_says_what_a_person_needs_to_act(server: ScriptedServer, capsy
     answer = call("raise_alarm", event("raise_alarm"))
 
     subject, text = published(server)
-    assert answer == {"messageId": "m-1", "subject": subject}
+    assert answer == {"messageId": "m-1", "subject": subject, "output": None}
     assert subject == "Flowquery: QueryTimedOut RETRANSMISSIONS INTER_AZ"
     for part in (SCOPE_ID, QUERY_ID, "2 x QUEUED, 39 x RUNNING", "312.4 s in 41 checks", "Stopped:    yes", "Do next:"):
         assert part in text
@@ -453,6 +453,147 @@ def test_the_message_of_a_functions_error_is_unwrapped(server: ScriptedServer) -
     assert SCOPE_ID in text
 
 
+RANKED_ROW = {
+    "accountId": "123456789012",
+    "localSubnetId": "subnet-0a1b2c3d4e5f6a7b8",
+    "localAz": "use1-az6",
+    "localVpcId": "vpc-0a1b2c3d4e5f6a7b8",
+    "localRegion": "us-east-1",
+    "remoteIdentifier": "subnet-0123456789abcdef0",
+    "value": 333,
+}
+
+
+def found_run(**more: Any) -> dict[str, Any]:
+    peak = {"value": 620.3, "label": "use1-az6", "timestamp": "2026-11-24T08:15:00Z"}
+    cost = {"checks": 3, "transitions": 9, "requests": 3, "gbSeconds": 0.5, "dollars": 0.0002}
+    results = {"bucket": "results", "key": "k", "unit": "Count", "peak": peak}
+    return {"found": {**START, "alarmAbove": 500, "results": results, "cost": cost}, **more}
+
+
+def test_a_finding_names_the_peak_and_the_top_contributors(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.other_replies = [PUBLISHED]
+    cost = {"checks": 1, "transitions": 9, "requests": 3, "gbSeconds": 0.25, "dollars": 0.0001}
+    ranked = {"queryId": QUERY_ID, "results": {"topContributors": [RANKED_ROW]}, "cost": cost}
+
+    answer = call("raise_alarm", {"run": found_run(got={"output": ranked}), "executionArn": "arn"})
+
+    subject, text = published(server)
+    assert subject == "Flowquery finding: RETRANSMISSIONS INTER_AZ peak 620.3 > 500"
+    for part in ("620.3 Count at 2026-11-24T08:15:00Z on use1-az6", "  1. 333: subnet-0a1b", "to subnet-0123"):
+        assert part in text
+    assert answer["output"]["ranking"]["queryId"] == QUERY_ID
+    summed = answer["output"]["cost"]
+    assert (summed["checks"], summed["transitions"], summed["requests"]) == (4, 18, 7)
+    assert summed["gbSeconds"] == pytest.approx(0.75, abs=0.1)
+    metrics = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert ["FindingsRaised" in metric and "AlarmsRaised" not in metric for metric in metrics] == [True]
+
+
+def test_a_finding_goes_out_without_its_ranking_and_says_so(server: ScriptedServer) -> None:
+    server.other_replies = [PUBLISHED]
+    failure = {"Error": "Throttled", "Cause": json.dumps({"errorMessage": "slow down"})}
+
+    answer = call("raise_alarm", {"run": found_run(failure=failure)})
+
+    _, text = published(server)
+    assert "could not be ranked: Throttled: slow down" in text
+    assert answer["output"]["ranking"] is None
+    assert answer["output"]["rankingFailure"] == {"error": "Throttled", "cause": "slow down"}
+
+
+RANKING = {**START, "queryId": QUERY_ID, "family": "WorkloadInsightsTopContributors", "limit": 10}
+
+
+def test_a_ranking_is_stored_as_rows_and_answers_the_first_of_them(server: ScriptedServer) -> None:
+    rows = [{**RANKED_ROW, "value": 900 - index} for index in range(8)]
+    server.replies = [ok(topContributors=rows[:6], nextToken="b"), ok(topContributors=rows[6:])]
+
+    answer = call("get_query_results", RANKING)
+
+    results = answer["results"]
+    assert (results["rows"], results["empty"]) == (8, False)
+    assert [row["value"] for row in results["topContributors"]] == [900, 899, 898, 897, 896]
+    assert results["key"] == (
+        f"contributors/date=2026-11-24/{SCOPE_ID}-RETRANSMISSIONS-INTER_AZ-20261124T080000Z-20261124T090000Z-top10.jsonl.gz"
+    )
+    assert [row["rank"] for row in stored_rows(server)] == list(range(1, 9))
+    assert "topContributorsQueries" in server.nfm_requests[0].path
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        [http(200, "{}")],
+        [http(200, '{"topContributors"')],
+        [ok(topContributors=[{"accountId": "123456789012"}])],
+        [ok(topContributors=[{"value": "many"}])],
+        [ok(topContributors=[], nextToken="a")],
+    ],
+)
+def test_a_ranking_that_cannot_be_whole_is_refused(server: ScriptedServer, replies: list[bytes]) -> None:
+    server.replies = list(replies)
+
+    with pytest.raises(errors.MalformedReply):
+        call("get_query_results", RANKING)
+
+    assert server.other_requests == []
+
+
+def test_a_ranking_is_started_with_its_limit_and_watched_and_stopped_in_its_family(server: ScriptedServer) -> None:
+    server.replies = [ok(queryId=QUERY_ID), ok(status="RUNNING"), ok()]
+    ranking = {name: value for name, value in RANKING.items() if name != "queryId"}
+
+    started = call("start_query", ranking)
+    watched = call("get_query_status", {**QUERY, "family": RANKING["family"]})
+    call("stop_query", {**QUERY, "family": RANKING["family"]})
+
+    assert (started["family"], watched["family"]) == (RANKING["family"],) * 2
+    assert json.loads(server.requests[0].body) == {**SELECTION, "limit": 10}
+    assert all("/topContributorsQueries" in request.path for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("family", "MonitorTopContributors"),
+        ("family", 5),
+        ("limit", 0),
+        ("limit", 501),
+        ("limit", 1.5),
+        ("alarmAbove", 5),
+    ],
+)
+def test_what_a_ranking_cannot_be_asked_is_refused(server: ScriptedServer, field: str, value: object) -> None:
+    with pytest.raises(errors.InvalidInput, match=field):
+        call("start_query", {**RANKING, field: value})
+
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(("above", "finding"), [(None, False), (259_942.9, True), (259_943, False), (-1, True)])
+def test_a_peak_above_what_was_set_is_a_finding(server: ScriptedServer, above: float | None, finding: bool) -> None:
+    server.replies = [page()]
+
+    answer = call("get_query_results", {**QUERY, **SELECTION, "alarmAbove": above})
+
+    assert (answer["finding"], answer["alarmAbove"]) == (finding, above)
+
+
+def test_the_peak_is_a_metric_by_metric_and_category_alone(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.replies = [page()]
+
+    call("get_query_results", {**QUERY, **SELECTION})
+
+    [metric] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Peak":' in line]
+    assert metric["Peak"] == [259943.0]
+    assert set(metric) - {"_aws", "Peak", "service"} == {"metricName", "destinationCategory"}
+
+
 # --- StartExecution ---
 
 SCHEDULED = event("start_execution")
@@ -503,3 +644,15 @@ def test_names_are_legal_at_their_longest(server: ScriptedServer) -> None:
 
     assert len(name) <= 80
     assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def test_what_a_run_took_is_a_metric_of_the_stack(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.replies, server.other_replies = [ok(**event("replies/get_query_results"))], [http(200)]
+
+    answer = call("get_query_results", event("get_query_results"))
+
+    [sent] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"RunDollars":' in line]
+    [declared] = sent["_aws"]["CloudWatchMetrics"]
+    assert declared["Dimensions"] == [["service"]]
+    assert sent["RunDollars"] == [answer["cost"]["dollars"]]
+    assert sent["QuerySeconds"] == [event("get_query_results")["poll"]["elapsedSeconds"]]

@@ -30,7 +30,10 @@ def rows(title: str) -> dict[str, str]:
 def test_the_picture_is_that_of_the_state_machine() -> None:
     picture = runpy.run_path(str(ROOT / "scripts/picture.py"))
 
-    assert picture["embed"](README, picture["picture_of"]("run_query")) == README
+    drawn = picture["picture_of"]("run_query")
+    assert "GetQueryStatus --> ChooseByStatus" in drawn
+    assert f"```mermaid\n{drawn}\n```" in README
+    assert picture["embed"](README, drawn) == README
 
 
 def test_every_make_command_that_a_document_names_is_there() -> None:
@@ -56,13 +59,21 @@ def test_every_error_is_explained() -> None:
 def test_every_field_is_explained(title: str, schema: str) -> None:
     explained = re.findall(r"`([\w.]+)`", " ".join(rows(title)))
 
-    fields = json.loads((ROOT / f"schemas/{schema}.json").read_text("utf-8"))["properties"]
-    assert set(explained) == set(flattened(fields))
+    described = json.loads((ROOT / f"schemas/{schema}.json").read_text("utf-8"))
+    assert set(explained) == set(flattened(described))
 
 
-def flattened(fields: dict[str, Any]) -> list[str]:
-    inner = {name: field.get("properties") for name, field in fields.items()}
-    return [f"{name}.{part}" if parts else name for name, parts in inner.items() for part in parts or [""]]
+def flattened(schema: dict[str, Any]) -> list[str]:
+    names = []
+    for name, field in schema["properties"].items():
+        forms = [form for form in [field, *field.get("oneOf", [])] if "properties" in form]
+        forms += [
+            schema["$defs"][form["$ref"][8:]]
+            for form in field.get("oneOf", [])
+            if form.get("$ref", "")[0:8] == "#/$defs/"
+        ]
+        names += [f"{name}.{part}" for form in forms for part in form["properties"]] or [name]
+    return names
 
 
 def test_the_permissions_are_those_of_the_template() -> None:

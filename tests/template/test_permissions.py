@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -9,8 +10,9 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from flowquery import errors
-from tests.loopback import QUERY_ID, ROOT, event
-from tests.scripted import Reply, ScriptedServer, call, error, http, ok
+from flowquery.model import Family
+from tests.loopback import QUERY_ID, ROOT, event, execution, output
+from tests.scripted import Reply, ScriptedServer, call, error, http, ok, stored
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
 SCOPE_ARN = {"Fn::Sub": "arn:${AWS::Partition}:networkflowmonitor:${AWS::Region}:${AWS::AccountId}:scope/${ScopeId}"}
@@ -37,6 +39,10 @@ WAYS: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([error(400, "ValidationException"), ok(status="FAILED")], []),
     "raise_alarm": ([], [http(200, PUBLISHED)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "query_widget": (
+        [],
+        [ok(executions=[execution()]), ok(**execution(output=json.dumps(output()))), stored()],
+    ),
 }
 
 
@@ -55,6 +61,10 @@ def made(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return calls
 
 
+FAMILIES: list[dict[str, str]] = [{"family": family.value} for family in Family]
+RANKED = ok(topContributors=[{"value": 1}])
+
+
 def statements(role: str) -> list[dict[str, Any]]:
     policies = RESOURCES[role]["Properties"]["Policies"]
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
@@ -70,11 +80,14 @@ def role_of(function: str) -> str:
 
 @pytest.mark.parametrize("function", WAYS)
 def test_a_function_may_do_exactly_what_its_handler_does(server: ScriptedServer, made: set[str], function: str) -> None:
-    server.replies, server.other_replies = [list(replies) or [http(200)] for replies in WAYS[function]]
-    try:
-        call(function, event(function))
-    except errors.MalformedReply:
-        assert function == "get_query_results"  # the object that was there already was not one of ours
+    replies, other_replies = [list(replies) or [http(200)] for replies in WAYS[function]]
+    for family in FAMILIES if "networkflowmonitor:" in str(statements(role_of(function))) else [{}]:
+        server.replies = [RANKED] if function == "get_query_results" and family != FAMILIES[0] else list(replies)
+        server.other_replies = list(other_replies)
+        try:
+            call(function, {**event(function), **family})
+        except errors.MalformedReply:
+            assert function == "get_query_results"  # the object that was there already was not one of ours
 
     allowed = {action for statement in statements(role_of(function)) for action in listed(statement["Action"])}
     assert made == allowed - NOT_BY_THE_HANDLER
@@ -92,6 +105,17 @@ def test_no_star_where_the_api_takes_a_resource(role: str) -> None:
             if action.startswith("networkflowmonitor:"):
                 assert listed(statement["Resource"]) == [SCOPE_ARN]
     assert "ManagedPolicyArns" not in RESOURCES[role]["Properties"]
+
+
+def test_the_widget_reads_its_own_state_machine_and_bucket_alone() -> None:
+    allowed = {statement["Action"]: statement["Resource"] for statement in statements("QueryWidgetRole")[2:]}
+
+    executions = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${RunQuery.Name}:*"
+    assert allowed == {
+        "states:ListExecutions": {"Ref": "RunQuery"},
+        "states:DescribeExecution": {"Fn::Sub": executions},
+        "s3:GetObject": {"Fn::Sub": "${ResultsBucket.Arn}/results/*"},
+    }
 
 
 def test_the_alarm_topic_has_a_key_that_cloudwatch_and_eventbridge_can_use() -> None:

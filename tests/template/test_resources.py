@@ -93,6 +93,10 @@ def read_alarm(clients: Clients, alarm: Resource) -> Mapping[str, Any]:
     return dict(described)
 
 
+def read_dashboard(clients: Clients, dashboard: Resource) -> Mapping[str, Any]:
+    return dict(clients("cloudwatch").get_dashboard(DashboardName=dashboard.physical_id))
+
+
 def read_schedule(clients: Clients, schedule: Resource) -> Mapping[str, Any]:
     return dict(clients("scheduler").get_schedule(Name=schedule.physical_id))
 
@@ -192,6 +196,7 @@ READERS: Mapping[str, Callable[[Clients, Resource], Mapping[str, Any]]] = {
     "AWS::SNS::Subscription": read_subscription,
     "AWS::KMS::Key": read_key,
     "AWS::CloudWatch::Alarm": read_alarm,
+    "AWS::CloudWatch::Dashboard": read_dashboard,
     "AWS::Scheduler::Schedule": read_schedule,
     "AWS::SQS::Queue": read_queue,
     "AWS::Logs::LogGroup": read_log_group,
@@ -282,7 +287,8 @@ def test_deleting_a_stack_leaves_nothing_of_it(deployed: Stack) -> None:
 
     alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix="leaving")["MetricAlarms"]
     schedules = client("scheduler").list_schedules(NamePrefix="leaving")["Schedules"]
-    assert (alarms, schedules) == ([], [])
+    dashboards = client("cloudwatch").list_dashboards(DashboardNamePrefix="leaving")["DashboardEntries"]
+    assert (alarms, schedules, dashboards) == ([], [], [])
     databases = [database["Name"] for database in client("glue").get_databases()["DatabaseList"]]
     groups = [group["Name"] for group in client("athena").list_work_groups()["WorkGroups"]]
     assert "flowquery" in databases

@@ -11,25 +11,15 @@ import yaml
 
 from flowquery import errors
 from flowquery.polling import POLICY
-from tests.loopback import ROOT
+from tests.loopback import LAMBDA_FAULTS, ROOT
 
 DEFINITION = yaml.safe_load((ROOT / "statemachines/run_query.asl.yaml").read_text("utf-8"))
 TEMPLATE = (ROOT / "template.yaml").read_text("utf-8")
 STATES: Mapping[str, Any] = DEFINITION["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
-# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the best practices for Lambda.
-LAMBDA_FAULTS = {
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "Lambda.Unknown",
-    "Sandbox.Timedout",
-}
 NAMED = {name for name, value in vars(errors).items() if isinstance(value, type)}
 FIELDS = {
-    "Pass": {"Parameters", "ResultPath"},
+    "Pass": {"InputPath", "Parameters", "ResultPath"},
     "Task": {
         "Resource",
         "Parameters",
@@ -42,7 +32,7 @@ FIELDS = {
     },
     "Choice": {"Choices", "Default"},
     "Wait": {"SecondsPath"},
-    "Succeed": set(),
+    "Succeed": {"OutputPath"},
     "Fail": {"Error", "Cause", "ErrorPath", "CausePath"},
 }
 
@@ -81,16 +71,17 @@ def test_every_state_leads_to_an_end() -> None:
     assert ending == set(STATES)
 
 
-def test_the_only_loop_goes_through_the_wait() -> None:
-    without_wait = {name: state for name, state in STATES.items() if name != "WaitBeforeNextCheck"}
-    removed = True
-    while removed:
-        removed = False
-        for name in [name for name, state in without_wait.items() if not set(ways(state)) & without_wait.keys()]:
-            del without_wait[name]
-            removed = True
+def test_every_loop_goes_through_the_wait_or_once_through_the_ranking() -> None:
+    left = {name: state for name, state in STATES.items() if name not in ("WaitBeforeNextCheck", "RankContributors")}
+    while leaving := [name for name, state in left.items() if not set(ways(state)) & left.keys()]:
+        for name in leaving:
+            del left[name]
 
-    assert without_wait == {}
+    assert left == {}
+    # What lets a run into the ranking is what the ranking takes away.
+    [into] = [choice for choice in STATES["ChooseFinding"]["Choices"] if choice["Next"] == "RankContributors"]
+    assert {"Variable": "$.found", "IsNull": True} in into["And"]
+    assert STATES["RankContributors"]["Parameters"]["found.$"] == "$.got.output"
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -98,7 +89,7 @@ def test_a_task_is_bounded_retried_with_full_jitter_and_caught(name: str) -> Non
     task = TASKS[name]
 
     retried = {error for retrier in task["Retry"] for error in retrier["ErrorEquals"]}
-    assert retried == LAMBDA_FAULTS | {"Throttled", "TransientFault"}
+    assert retried == set(LAMBDA_FAULTS) | {"Throttled", "TransientFault"}
     for retrier in task["Retry"]:
         assert retrier["JitterStrategy"] == "FULL"
         assert retrier["MaxDelaySeconds"] == POLICY.longest_backoff
@@ -119,7 +110,7 @@ def test_matched_names_are_raised_somewhere() -> None:
         error for task in TASKS.values() for part in (*task["Retry"], *task["Catch"]) for error in part["ErrorEquals"]
     }
 
-    assert matched - LAMBDA_FAULTS - {"States.ALL"} <= NAMED
+    assert matched - set(LAMBDA_FAULTS) - {"States.ALL"} <= NAMED
 
 
 def test_choices_on_the_status_have_a_default_that_is_no_wait() -> None:

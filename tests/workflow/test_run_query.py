@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from localaws.networkflowmonitor.models import Script
+from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
-from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, event
+from tests.loopback import LAMBDA_FAULTS, QUERY_ID, ROOT, SCOPE_ID, event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 START = "ReceiveInput ChooseQuery StartQuery ApplyDefaults"
 ADOPT = "ReceiveInput ChooseQuery ApplyDefaults"
 LOOK = "GetQueryStatus ChooseByStatus"
+STORED = "GetQueryResults ChooseFinding QuerySucceeded"
 ALARM = "RaiseAlarm ChooseFailure"
 ENDLESS = Script(("RUNNING",))
 EVENTS_A_ROUND = 10
+
+
+FOUND = f"{START} {LOOK} GetQueryResults ChooseFinding RankContributors StartQuery"
+FINDING = {**event("run_query"), "alarmAbove": 1}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Case:
     path: str
     error: str | None = None
     stopped: bool = False
+    alarm: str | None = None
+    stored: int = 1
     script: Script = field(default_factory=Script)
     event: Mapping[str, Any] = field(default_factory=lambda: event("run_query"))
     retries: int = 0
@@ -44,18 +51,16 @@ def with_script(name: str) -> Script:
 
 
 CASES = {
-    "a query that succeeds": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded"),
-    "a query that is handed in running": Case(
-        f"{ADOPT} {LOOK} GetQueryResults QuerySucceeded", event=event("run_query_running")
-    ),
+    "a query that succeeds": Case(f"{START} {LOOK} {STORED}"),
+    "a query that is handed in running": Case(f"{ADOPT} {LOOK} {STORED}", event=event("run_query_running")),
     "waits between looks": Case(
-        f"{START} {LOOK} WaitBeforeNextCheck {LOOK} WaitBeforeNextCheck {LOOK} GetQueryResults QuerySucceeded",
+        f"{START} {LOOK} WaitBeforeNextCheck {LOOK} WaitBeforeNextCheck {LOOK} {STORED}",
         script=Script(("QUEUED", "RUNNING", "SUCCEEDED")),
         event={**event("run_query"), "holdSeconds": 0},
     ),
-    "a slow query": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("slow")),
-    "throttled": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("throttled"), retries=1),
-    "no data": Case(f"{START} {LOOK} GetQueryResults QuerySucceeded", script=with_script("empty")),
+    "a slow query": Case(f"{START} {LOOK} {STORED}", script=with_script("slow")),
+    "throttled": Case(f"{START} {LOOK} {STORED}", script=with_script("throttled"), retries=1),
+    "no data": Case(f"{START} {LOOK} {STORED}", script=with_script("empty")),
     "failed": Case(f"{START} {LOOK} ReportFailed {ALARM} QueryFailed", "QueryFailed", script=with_script("failed")),
     "canceled": Case(
         f"{START} {LOOK} ReportCanceled {ALARM} QueryCanceled", "QueryCanceled", script=with_script("canceled")
@@ -107,6 +112,45 @@ CASES = {
         "ResultsExpired",
         script=Script(result_faults=("ResourceNotFoundException",)),
     ),
+    "a ranking that is asked for": Case(
+        f"{START} {LOOK} {STORED}",
+        event={**event("run_query"), "family": "WorkloadInsightsTopContributors", "limit": 2},
+    ),
+    "a peak that is no finding": Case(
+        f"{START} {LOOK} {STORED}",
+        event={**event("run_query"), "alarmAbove": 1_000_000},
+    ),
+    "a finding": Case(
+        f"{FOUND} ApplyDefaults {LOOK} GetQueryResults ChooseFinding {ALARM} FindingReported",
+        event=FINDING,
+        alarm="finding:",
+        stored=2,
+    ),
+    "a finding whose ranking does not start": Case(
+        f"{FOUND} {ALARM} FindingReported",
+        event=FINDING,
+        alarm="finding:",
+        script=Script(ranking=Ranking(start_faults=("AccessDeniedException",))),
+    ),
+    "a finding whose ranking fails": Case(
+        f"{FOUND} ApplyDefaults {LOOK} ReportFailed {ALARM} FindingReported",
+        event=FINDING,
+        alarm="finding:",
+        script=Script(ranking=Ranking(("FAILED",))),
+    ),
+    "a finding whose ranking does not end": Case(
+        f"{FOUND} ApplyDefaults {LOOK} WaitBeforeNextCheck {LOOK} ReportTimedOut StopQuery {ALARM} FindingReported",
+        event={**FINDING, "holdSeconds": 4, "timeoutSeconds": 6},
+        alarm="finding:",
+        stopped=True,
+        script=Script(("SUCCEEDED",), ranking=Ranking(("RUNNING",))),
+    ),
+    "a finding whose ranking cannot be fetched": Case(
+        f"{FOUND} ApplyDefaults {LOOK} GetQueryResults {ALARM} FindingReported",
+        event=FINDING,
+        alarm="finding:",
+        script=Script(ranking=Ranking(result_faults=("ResourceNotFoundException",))),
+    ),
     "a stop that fails": Case(
         f"{START} {LOOK} ReportUnknownStatus StopQuery {ALARM} UnknownStatus",
         "UnknownStatus",
@@ -124,12 +168,14 @@ def test_a_run_takes_its_path_to_its_end(stack: Stack, name: str) -> None:
     assert run.path == case.path.split()
     assert run.retries == case.retries
     assert (run.status, run.error) == ("FAILED" if case.error else "SUCCEEDED", case.error)
-    assert [alarm["Subject"].split()[:2] for alarm in run.alarms] == (
-        [["Flowquery:", case.error]] if case.error else []
-    )
-    stops = [call.outcome for call in run.calls if call.operation == "StopQuery"]
+    alarm = case.alarm or case.error
+    assert [sent["Subject"].split()[1] for sent in run.alarms] == ([alarm] if alarm else [])
+    stops = [call.outcome for call in run.calls if call.operation.startswith("StopQuery")]
     assert ("OK" in stops) == case.stopped
-    assert len(stack.stored()) == (0 if case.error else 1)
+    assert len(stack.stored()) == (0 if case.error else case.stored)
+
+
+UNTOLD = {("ChooseFailure", "ReportUntold"), ("ReportUntold", "StepFailed")}  # of the test of a finding that is untold
 
 
 def test_no_state_and_no_arrow_is_left_without_a_case() -> None:
@@ -138,6 +184,7 @@ def test_no_state_and_no_arrow_is_left_without_a_case() -> None:
     for case in CASES.values():
         path = case.path.split()
         walked |= set(itertools.pairwise(path))
+    walked |= UNTOLD
 
     assert {state for arrow in walked for state in arrow} == set(definition["States"])
     assert walked == arrows(definition["States"])
@@ -152,7 +199,10 @@ def arrows(states: Mapping[str, Any]) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.error])
+TOLD_COST = [name for name, case in CASES.items() if not case.error and "whose ranking" not in name]
+
+
+@pytest.mark.parametrize("name", TOLD_COST)
 def test_the_run_tells_what_it_cost(stack: Stack, name: str) -> None:
     case = CASES[name]
 
@@ -167,7 +217,9 @@ def test_the_run_tells_what_it_cost(stack: Stack, name: str) -> None:
         cost["transitions"] * 25e-6 + cost["requests"] * 2e-7 + cost["gbSeconds"] * 1.33334e-5, abs=1e-7
     )
     # A retried look is a check that no answer counted.
-    seen = [call for call in run.calls if call.operation == "GetQueryStatus" and call.outcome in case.script.statuses]
+    statuses = (*case.script.statuses, *case.script.ranking.statuses)
+    looks = ("GetQueryStatus", "GetQueryStatusRanking")
+    seen = [call for call in run.calls if call.operation in looks and call.outcome in statuses]
     assert run.output["cost"]["checks"] <= len(seen)
     assert run.output["cost"]["checks"] >= len([call for call in seen if not call.outcome.endswith("Exception")])
 
@@ -256,15 +308,6 @@ def test_bad_input_ends_red_with_the_fields_name_and_an_alarm_and_sends_nothing(
     assert run.calls == []
 
 
-LAMBDA_FAULTS = [
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "Lambda.Unknown",
-    "Sandbox.Timedout",
-]
 FUNCTIONS = ["StartQueryFunction", "GetQueryStatusFunction", "GetQueryResultsFunction"]
 
 
@@ -298,6 +341,30 @@ def test_an_alarm_that_cannot_be_sent_leaves_the_run_red_under_its_own_name(stac
         stack.configure("RaiseAlarmFunction", Environment={"Variables": environment})
 
     assert (run.error, run.alarms) == ("QueryFailed", [])
+
+
+def test_a_finding_that_cannot_be_told_is_red(stack: Stack) -> None:
+    environment = stack.environment("RaiseAlarmFunction")
+    gone = {**environment, "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}
+    stack.configure("RaiseAlarmFunction", Environment={"Variables": gone})
+    try:
+        run = stack.run(FINDING)
+    finally:
+        stack.configure("RaiseAlarmFunction", Environment={"Variables": environment})
+
+    assert run.path[-3:] == ["ChooseFailure", "ReportUntold", "StepFailed"]
+    assert (run.status, run.error, run.alarms) == ("FAILED", "InvalidRequest", [])
+
+
+def test_a_finding_tells_who_is_behind_it(stack: Stack) -> None:
+    run = stack.run({**FINDING, "limit": 2}, Script(ranking=Ranking(rows=9)))
+
+    ranked = run.output["ranking"]["results"]
+    assert run.output["finding"] is True
+    assert ranked["rows"] == 2
+    assert ranked["key"] in stack.stored()
+    for contributor in ranked["topContributors"]:
+        assert contributor["localSubnetId"] in run.alarms[0]["Message"]
 
 
 def test_the_alarm_says_that_stopping_failed_too(stack: Stack) -> None:
