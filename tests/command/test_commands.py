@@ -37,7 +37,8 @@ ERRORS = {
 
 
 def localaws(*arguments: str, home: Path, report: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "localaws", *arguments, "--report", str(report or home.parent / "report.html")]
+    place = ["--report", str(report or home.parent / "report.html")] if arguments[0] == "run" else []
+    command = [sys.executable, "-m", "localaws", *arguments, *place]
     environment = {**ENVIRONMENT, "HOME": str(home)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
