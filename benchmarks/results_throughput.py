@@ -90,8 +90,10 @@ def serving() -> Iterator[str]:
     command = [sys.executable, "-m", "benchmarks.results_service"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout
-        yield f"http://127.0.0.1:{int(service.stdout.readline())}"
-        service.kill()
+        try:
+            yield f"http://127.0.0.1:{int(service.stdout.readline())}"
+        finally:
+            service.kill()
 
 
 def run(url: str, name: str, rows: int) -> dict[str, float]:
@@ -105,6 +107,8 @@ def run(url: str, name: str, rows: int) -> dict[str, float]:
         "NO_PROXY": "127.0.0.1",
         "RESULTS_BUCKET": "results",
         "POWERTOOLS_LOG_LEVEL": "ERROR",
+        "POWERTOOLS_SERVICE_NAME": "flowquery",
+        "POWERTOOLS_METRICS_NAMESPACE": "Flowquery",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}",
     }
     command = [sys.executable, "-m", "benchmarks.results_contestants", name, str(rows)]
@@ -175,8 +179,8 @@ def store_windows(folder: Path, days: int) -> Path:
 
 def join_days(windows: Path, folder: Path) -> Path:
     """Join the objects of a day; gzip files one after another are one."""
-    for day in sorted((windows / sql.PREFIX).iterdir()):
-        joined = folder / sql.PREFIX / day.name / "day.jsonl.gz"
+    for day in sorted((windows / "results").iterdir()):
+        joined = folder / "results" / day.name / "day.jsonl.gz"
         joined.parent.mkdir(parents=True)
         joined.write_bytes(b"".join(path.read_bytes() for path in sorted(day.iterdir())))
     return folder
@@ -185,7 +189,7 @@ def join_days(windows: Path, folder: Path) -> Path:
 def to_parquet(windows: Path, folder: Path) -> Path:
     folder.mkdir()
     sql.connect(windows).execute(
-        f"COPY results TO '{folder / sql.PREFIX}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (\"date\"))"
+        f"COPY results TO '{folder / 'results'}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (\"date\"))"
     )
     return folder
 
@@ -205,7 +209,7 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     if any(folder.rglob("*.jsonl.gz")):
         return sql.connect(folder)
     connection = duckdb.connect()
-    files = folder / sql.PREFIX / "*/*.parquet"
+    files = folder / "results" / "*/*.parquet"
     connection.execute(
         f"CREATE VIEW results AS SELECT * FROM read_parquet('{files}', hive_partitioning = true, "
         "hive_types = {'date': VARCHAR})"

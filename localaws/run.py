@@ -277,7 +277,8 @@ def _show_sql(aws: LocalAws, console: Console, output: Mapping[str, Any], keep: 
     console.print("\n[bold]SQL[/] over the bucket: sql/top_contributors.sql, in DuckDB")
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
-        shutil.rmtree(folder / sql.PREFIX, ignore_errors=True)
+        for table in sql.TABLES:
+            shutil.rmtree(folder / table, ignore_errors=True)
         sql.download(aws.client("s3"), output["results"]["bucket"], folder)
         sql.answer(console, sql.connect(folder), sql.saved("top_contributors"), [day, day, *window])
     if keep:

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
-SCHEMA = ROOT / "schemas/results.row.json"
-PREFIX = "results/"
+TABLES = ("results", "contributors")  # each under its prefix, its columns as schemas/….row.json says
+TYPES = {"number": "DOUBLE", "integer": "BIGINT", "string": "VARCHAR"}
 MOST_SHOWN = 40
 
 
@@ -24,30 +24,41 @@ def saved(name: str) -> str:
 
 
 def download(s3: Any, bucket: str, folder: Path) -> None:
-    """Copy the table's objects: DuckDB would need an extension, and so a download, to read them in their place."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX):
-        for stored in page.get("Contents", []):
-            path = folder / stored["Key"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(s3.get_object(Bucket=bucket, Key=stored["Key"])["Body"].read())
+    """Copy the tables' objects: DuckDB would need an extension, and so a download, to read them in their place."""
+    for table in TABLES:
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{table}/"):
+            for stored in page.get("Contents", []):
+                path = folder / stored["Key"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(s3.get_object(Bucket=bucket, Key=stored["Key"])["Body"].read())
 
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Return a connection whose view `results` is the table over the objects in `folder`."""
+    """Return a connection whose views are the tables over the objects in `folder`."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
-    files = str(folder / PREFIX / "*/*.jsonl.gz").replace("'", "''")
-    columns = ", ".join(f"'{name}': '{kind}'" for name, kind in column_types().items())
-    connection.execute(  # of names that this project chose
-        f"CREATE VIEW results AS SELECT * FROM read_json('{files}', format = 'newline_delimited', "
-        f"columns = {{{columns}}}, hive_partitioning = true, hive_types = {{'date': VARCHAR}})"
-    )
+    for table in TABLES:
+        connection.execute(f"CREATE VIEW {table} AS {_selected(folder, table)}")  # of names that this project chose
     return connection
 
 
-def column_types() -> dict[str, str]:
-    """Return DuckDB's types of the columns, from the schema of a row."""
-    properties = json.loads(SCHEMA.read_text("utf-8"))["properties"]
-    return {name: "DOUBLE" if part["type"] == "number" else "VARCHAR" for name, part in properties.items()}
+def _selected(folder: Path, table: str) -> str:
+    columns = column_types(table)
+    if not any(folder.glob(f"{table}/*/*.jsonl.gz")):
+        nothing = {**columns, "date": "VARCHAR"}
+        return "SELECT " + ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in nothing.items()) + " WHERE false"
+    files = str(folder / table / "*/*.jsonl.gz").replace("'", "''")
+    listed = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+    return (
+        f"SELECT * FROM read_json('{files}', format = 'newline_delimited', "
+        f"columns = {{{listed}}}, hive_partitioning = true, hive_types = {{'date': VARCHAR}})"
+    )
+
+
+def column_types(table: str) -> dict[str, str]:
+    """Return DuckDB's types of a table's columns, from the schema of a row."""
+    properties = json.loads((ROOT / f"schemas/{table}.row.json").read_text("utf-8"))["properties"]
+    kinds = {name: part["type"] for name, part in properties.items()}
+    return {name: TYPES[kind if isinstance(kind, str) else kind[0]] for name, kind in kinds.items()}
 
 
 def show(console: Console, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -78,7 +89,8 @@ def answer(console: Console, connection: duckdb.DuckDBPyConnection, text: str, p
 
 def prompt(console: Console, connection: duckdb.DuckDBPyConnection, read: Callable[[str], str] = input) -> None:
     """Answer queries, a line each, until the end of the input."""
-    console.print("The table is results; its columns: " + ", ".join([*column_types(), "date"]))
+    for table in TABLES:
+        console.print(f"Table {table}: " + ", ".join([*column_types(table), "date"]))
     while True:
         try:
             text = read("sql> ").strip()

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from flowquery.errors import MalformedReply, ResultsTooLarge
+from flowquery.results import SELECTION_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,16 +32,19 @@ MEMBERS = (
 
 
 def spool_ranking(fetch: Fetch, pages: Iterable[object], file: BinaryIO) -> dict[str, object]:
-    """Write the rows to `file` as gzipped JSON lines; return `{"rows", "empty", "topContributors"}`, the first of them.
+    """Write the rows to `file` as gzipped JSON lines, as `schemas/contributors.row.json` says.
+
+    Returns `{"rows", "empty", "topContributors"}`, the first of them.
 
     Raises
     ------
     MalformedReply
-        A row without a value.
+        A row without a value, or with half a surrogate pair, which no reader of UTF-8 takes.
     ResultsTooLarge
         More rows than any limit allows.
     """
-    about = {name: value for name, value in fetch.to_json().items() if name not in ("queryId", "family")}
+    known = fetch.to_json()
+    about = {name: known.get(name) for name in ("scopeId", *SELECTION_FIELDS)}
     ranked: list[dict[str, object]] = []
     for page in pages:
         for row in cast("Mapping[str, list[Mapping[str, object]]]", page)["topContributors"]:
@@ -49,10 +53,11 @@ def spool_ranking(fetch: Fetch, pages: Iterable[object], file: BinaryIO) -> dict
             ranked.append({name: row.get(name) for name in MEMBERS})
         if len(ranked) > MOST_ROWS:
             raise ResultsTooLarge(f"the ranking has more than {MOST_ROWS} rows; ask for a smaller limit")
-    with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as spooled:
-        for rank, contributor in enumerate(ranked, 1):
-            line = json.dumps({"rank": rank, **contributor, **about}, ensure_ascii=False, separators=(",", ":"))
-            spooled.write(line.encode("utf-8", "surrogatepass") + b"\n")
+    lines = [_line({"rank": rank, **contributor, **about}) for rank, contributor in enumerate(ranked, 1)]
+    try:
+        file.write(gzip.compress("".join(lines).encode(), mtime=0))
+    except UnicodeEncodeError as error:
+        raise MalformedReply("the ranking has a name that is not text") from error
     return {"rows": len(ranked), "empty": not ranked, "topContributors": ranked[:NAMED]}
 
 
@@ -66,3 +71,7 @@ def ranking_key(fetch: Fetch) -> str:
         f"contributors/date={start:%Y-%m-%d}/{scope_id}-{chosen.metric_name}-{chosen.destination_category}-"
         f"{start:%Y%m%dT%H%M%SZ}-{end:%Y%m%dT%H%M%SZ}-top{chosen.limit or ''}.jsonl.gz"
     )
+
+
+def _line(row: Mapping[str, object]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"

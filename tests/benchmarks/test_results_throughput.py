@@ -11,7 +11,6 @@ import pytest
 from benchmarks import results_throughput
 from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
-from localaws import sql
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, whose /proc tells a process's peak")
@@ -42,7 +41,7 @@ def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
     }
     [(counted, _)] = [told for told in sums if told]
     assert (counted, len(sums)) == (rows, 1)
-    assert (windows / sql.PREFIX).is_dir()
+    assert (windows / "results").is_dir()
 
 
 def test_the_pages_of_the_service_have_the_rows_that_are_asked_for() -> None:

@@ -21,9 +21,10 @@ from localaws.__main__ import main
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
-TABLE = RESOURCES["ResultsTable"]["Properties"]["TableInput"]
-SCHEMA = json.loads((ROOT / "schemas/results.row.json").read_text("utf-8"))
-GLUE_TYPES = {"DOUBLE": "double", "VARCHAR": "string"}
+TABLES = {name: RESOURCES[f"{name.title()}Table"]["Properties"]["TableInput"] for name in ("results", "contributors")}
+SCHEMAS = {name: json.loads((ROOT / f"schemas/{name}.row.json").read_text("utf-8")) for name in TABLES}
+GLUE_TYPES = {"DOUBLE": "double", "BIGINT": "bigint", "VARCHAR": "string"}
+GLUE_OF = {"number": "double", "integer": "bigint", "string": "string"}
 HOSTILE = 'a"b\\c\nd\te,f\'g;--<script>\u2028 é 😀 \x7f {"label":"x"}'
 
 
@@ -47,46 +48,62 @@ def rows(folder: Path, text: str, *parameters: str) -> list[tuple[Any, ...]]:
     return sql.connect(folder).execute(text, list(parameters)).fetchall()
 
 
-def test_the_columns_are_those_of_the_schema_in_glue_and_in_duckdb(tmp_path: Path) -> None:
-    store(tmp_path, "2026-11-24T08:00:00+00:00", "2026-11-24T09:00:00+00:00", ("a", [("2026-11-24T08:00:00Z", 1.0)]))
+@pytest.mark.parametrize("name", TABLES)
+def test_the_columns_are_those_of_the_schema_in_glue_and_in_duckdb(stack: Stack, tmp_path: Path, name: str) -> None:
+    empty = rows(tmp_path, f"DESCRIBE {name}")
+    finding(stack, tmp_path)
 
-    described = rows(tmp_path, "DESCRIBE results")
+    described = rows(tmp_path, f"DESCRIBE {name}")
 
-    expected = [(name.lower(), "double" if part["type"] == "number" else "string") for name, part in columns().items()]
+    expected = [(column.lower(), GLUE_OF[kind(part)]) for column, part in columns(name).items()]
     partition = [("date", "string")]
-    in_glue = [(column["Name"], column["Type"]) for column in TABLE["StorageDescriptor"]["Columns"]]
+    in_glue = [(column["Name"], column["Type"]) for column in TABLES[name]["StorageDescriptor"]["Columns"]]
     assert in_glue == expected
-    assert [(column["Name"], column["Type"]) for column in TABLE["PartitionKeys"]] == partition
-    assert [(name.lower(), GLUE_TYPES[kind]) for name, kind, *_ in described] == expected + partition
+    assert [(column["Name"], column["Type"]) for column in TABLES[name]["PartitionKeys"]] == partition
+    assert [(column.lower(), GLUE_TYPES[of]) for column, of, *_ in described] == expected + partition
+    assert [row[:2] for row in described] == [row[:2] for row in empty]
 
 
-def columns() -> dict[str, Any]:
-    properties: dict[str, Any] = SCHEMA["properties"]
+def finding(stack: Stack, folder: Path) -> dict[str, Any]:
+    """Run a query with a finding, copy what it stored, and return its output."""
+    output = stack.run({**event("run_query"), "alarmAbove": 1}).output
+    sql.download(stack.aws.client("s3"), output["results"]["bucket"], folder)
+    return output
+
+
+def columns(name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = SCHEMAS[name]["properties"]
     return properties
 
 
-def test_the_columns_are_those_that_are_written(stack: Stack, tmp_path: Path) -> None:
-    results = stack.run(event("run_query")).output["results"]
+def kind(part: dict[str, Any]) -> str:
+    return str(part["type"] if isinstance(part["type"], str) else part["type"][0])
 
-    sql.download(stack.aws.client("s3"), results["bucket"], tmp_path)
 
-    [path] = (tmp_path / "results").glob("*/*")
+@pytest.mark.parametrize("name", TABLES)
+def test_the_columns_are_those_that_are_written(stack: Stack, tmp_path: Path, name: str) -> None:
+    output = finding(stack, tmp_path)
+
+    [path] = (tmp_path / name).glob("*/*")
     written = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    assert {tuple(row) for row in written} == {tuple(columns())}
+    assert {tuple(row) for row in written} == {tuple(columns(name))}
     for row in written:
-        Draft202012Validator(SCHEMA, format_checker=FormatChecker()).validate(row)
-    found = rows(tmp_path, "SELECT * FROM results")
-    assert len(found) == results["rows"]
+        Draft202012Validator(SCHEMAS[name], format_checker=FormatChecker()).validate(row)
+    found = rows(tmp_path, f"SELECT * FROM {name}")
+    stored = output["results"] if name == "results" else output["ranking"]["results"]
+    assert len(found) == stored["rows"]
     assert found == [(*row.values(), "2026-11-24") for row in written]
 
 
-def test_the_table_lies_where_the_rows_are_stored(tmp_path: Path) -> None:
-    key = store(tmp_path, "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z")
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_lies_where_the_rows_are_stored(stack: Stack, tmp_path: Path, name: str) -> None:
+    output = finding(stack, tmp_path)
 
-    template = TABLE["Parameters"]["storage.location.template"]["Fn::Sub"]
+    stored = output["results"] if name == "results" else output["ranking"]["results"]
+    template = TABLES[name]["Parameters"]["storage.location.template"]["Fn::Sub"]
     location = template.replace("${!date}", "2026-11-24").removeprefix("s3://${ResultsBucket}/")
-    assert key.startswith(f"{location}/")
-    assert TABLE["StorageDescriptor"]["Location"]["Fn::Sub"] == f"s3://${{ResultsBucket}}/{sql.PREFIX}"
+    assert stored["key"].startswith(f"{location}/")
+    assert TABLES[name]["StorageDescriptor"]["Location"]["Fn::Sub"] == f"s3://${{ResultsBucket}}/{name}/"
 
 
 def test_saved_queries_are_the_files() -> None:
