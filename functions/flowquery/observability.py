@@ -35,5 +35,6 @@ def count_peak(fetch: Fetch, results: Mapping[str, object]) -> None:
     peak = results.get("peak")
     if fetch.selection and isinstance(peak, dict):
         with single_metric(name="Peak", unit=MetricUnit.NoUnit, value=peak["value"]) as metric:
+            metric.service = ""  # no dimension more: an account has one scope, and so one stack, in a Region
             metric.add_dimension("metricName", fetch.selection.metric_name)
             metric.add_dimension("destinationCategory", fetch.selection.destination_category)

@@ -590,8 +590,10 @@ def test_the_peak_is_a_metric_by_metric_and_category_alone(
     call("get_query_results", {**QUERY, **SELECTION})
 
     [metric] = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"Peak":' in line]
+    [declared] = metric["_aws"]["CloudWatchMetrics"]
     assert metric["Peak"] == [259943.0]
-    assert set(metric) - {"_aws", "Peak", "service"} == {"metricName", "destinationCategory"}
+    assert declared["Dimensions"] == [["metricName", "destinationCategory"]]
+    assert (metric["metricName"], metric["destinationCategory"]) == ("RETRANSMISSIONS", "INTER_AZ")
 
 
 # --- StartExecution ---
