@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from flowquery.model import Poll, Query
 
+    Look = Callable[[Query], str]
+    Seconds = Callable[[], float]
+    Measure = Callable[[str, float], object]
+
 
 class Watch(NamedTuple):
     """The input of the status step, checked."""
@@ -41,27 +45,21 @@ def parse_knobs(fields: Mapping[str, object]) -> tuple[float, float]:
 
 
 def watch(
-    request: Watch,
-    look: Callable[[Query], str],
-    remaining_seconds: Callable[[], float],
-    memory_mb: str | int = 128,
-    measure: Callable[[str, float], object] = lambda *_: None,
+    request: Watch, look: Look, remaining: Seconds, memory_mb: str | int = 128, measure: Measure = lambda *_: None
 ) -> dict[str, object]:
     """Look at the query until it has ended, the hold is over, or the budget is spent.
 
     Throttled and TransientFault of `look` are absorbed, counted and spent; raised only where the hold ends and no
-    status was ever seen. Whatever else it raises is raised at once. What an answer took goes to `measure`, see
-    `flowquery.observability`.
+    status was ever seen. Whatever else it raises is raised at once. `measure` is told what an answer took.
     """
     started = clock.monotonic()
     if request.retry_count:  # the look that failed was just now, and the backoff before a retry may be next to nothing
         clock.sleep(POLICY.shortest_interval)
-    hold = max(min(request.hold_seconds, remaining_seconds() - POLICY.slowest_call), 0.0)
+    hold = max(min(request.hold_seconds, remaining() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
     status, faults, last_seen = poll.last_status, 0, started - _unwatched(request.poll, poll)
     while True:
-        began = clock.monotonic()
-        seen, fault = _look(look, request.query)
+        began, (seen, fault) = clock.monotonic(), _look(look, request.query)
         status, faults, now = seen or status, faults + 1 if fault else 0, clock.monotonic()
         poll = count_check(poll, seen or type(fault).__name__)
         spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - started)
@@ -87,7 +85,7 @@ def _unwatched(before: Poll, charged: Poll) -> float:
     return before.wait_seconds + charged.elapsed_seconds - before.elapsed_seconds
 
 
-def _tell(measure: Callable[[str, float], object], before: Poll, after: Poll, lag: float | None) -> None:
+def _tell(measure: Measure, before: Poll, after: Poll, lag: float | None) -> None:
     """Tell what this answer adds; the lag is how long the query had ended, at most, before that was seen."""
     measure("StatusChecks", after.checks - before.checks)
     measure("Throttles", after.observed.get("Throttled", 0) - before.observed.get("Throttled", 0))
@@ -95,7 +93,7 @@ def _tell(measure: Callable[[str, float], object], before: Poll, after: Poll, la
         measure("DetectionLag", round(lag, 3))
 
 
-def _look(look: Callable[[Query], str], query: Query) -> tuple[str | None, Throttled | TransientFault | None]:
+def _look(look: Look, query: Query) -> tuple[str | None, Throttled | TransientFault | None]:
     try:
         return look(query), None
     except (Throttled, TransientFault) as fault:
