@@ -154,7 +154,7 @@ class _Frame:
 
 def _value_ticks(low: float, high: float) -> tuple[float, ...]:
     """Return round values from below `low` to above `high`, four to seven of them."""
-    span = (high - low) or abs(high) or 1.0
+    span = max((high - low) or abs(high) or 1.0, 1e-290)  # smaller ones have no power of ten
     rough = span / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)

@@ -20,7 +20,7 @@ from tests.hostile import HOSTILE
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 SVG = "{http://www.w3.org/2000/svg}"
-VALUES = st.floats(min_value=-1e18, max_value=1e18)
+VALUES = st.floats(min_value=-1e18, max_value=1e18) | st.sampled_from([5e-324, -5e-324, 1e-300, 1e300])
 
 
 def rows(**values: Sequence[float]) -> list[dict[str, object]]:
