@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from flowquery.alarm import cause_text
 from flowquery.cost import PRICES, dollars
 from flowquery.inputs import is_id
 from localaws import sql
@@ -174,7 +175,7 @@ class Display:
             self._say(f"[bold cyan]{details['name']}[/]{_note(details)}")
         else:
             failed = event.get("taskFailedEventDetails", {})
-            self._say(f"  [red]{failed.get('error')}[/] {escape(message(failed.get('cause', '')))[:100]}")
+            self._say(f"  [red]{failed.get('error')}[/] {escape(cause_text(failed.get('cause', '')))[:100]}")
 
     def _say_call(self, call: Call) -> None:
         if self._arn:
@@ -192,17 +193,9 @@ def _note(details: Mapping[str, Any]) -> str:
     return f" {json.loads(details['input'])['check']['poll']['waitSeconds']} s"
 
 
-def message(cause: str) -> str:
-    """Return the message in a cause, which for a function's error is JSON."""
-    try:
-        return str(json.loads(cause)["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return cause
-
-
 def _show_outcome(aws: LocalAws, console: Console, outcome: Outcome) -> None:
     if outcome.status != "SUCCEEDED":
-        console.print(f"\n[bold red]{outcome.status}[/] {outcome.error}\n  Cause: {escape(message(outcome.cause))}")
+        console.print(f"\n[bold red]{outcome.status}[/] {outcome.error}\n  Cause: {escape(cause_text(outcome.cause))}")
         return
     results = outcome.output["results"]
     of_series = f" in {results['series']} series, in {results['unit']}" if "series" in results else ""
