@@ -18,14 +18,16 @@ from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
 from flowquery.ranking import ranking_key, spool_ranking
 from flowquery.results import Summary, spool
 from flowquery.sdk import CONFIG, http_status, named_errors
+from flowquery.windows import days, digest, prefix, read_key, read_selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import BinaryIO
 
     from mypy_boto3_s3 import S3Client
 
     from flowquery.results import Fetch
+    from flowquery.windows import Pair, Window
 
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
@@ -61,6 +63,24 @@ def fetch_and_store_ranking(fetch: Fetch, bucket: str) -> dict[str, object]:
     return {"bucket": bucket, "key": key, **summary}
 
 
+def stored_pairs(
+    bucket: str, scope_id: str, windows: Collection[Window], asked: frozenset[Pair]
+) -> dict[Window, frozenset[Pair]]:
+    """Return what of the pairs asked for is stored of each window, by sweeps (ListObjectsV2, HeadObject).
+
+    An object of exactly these pairs is known by its name; of any other its metadata has to be read.
+    """
+    stored: dict[Window, frozenset[Pair]] = dict.fromkeys(windows, frozenset())
+    whole = digest(asked)
+    for day in days(windows):
+        for key in _keys(bucket, prefix(scope_id, day)):
+            part = read_key(scope_id, day, key)
+            if part and part.window in stored:
+                held = asked if part.digest == whole else _selection(bucket, key) & asked
+                stored[part.window] |= held
+    return stored
+
+
 def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, object]]:
     """Yield the rows of a stored object (GetObject) in their order, as many as fit `most_bytes` uncompressed.
 
@@ -76,6 +96,21 @@ def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, o
                 yield json.loads(line)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise MalformedReply(f"s3://{bucket}/{key}: {error}") from error
+
+
+def _keys(bucket: str, key_prefix: str) -> Iterator[str]:
+    with named_errors():
+        for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix):
+            yield from (found["Key"] for found in page.get("Contents", []))
+
+
+def _selection(bucket: str, key: str) -> frozenset[Pair]:
+    with named_errors():
+        metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
+    try:
+        return read_selection(metadata["selection"])
+    except (KeyError, ValueError) as error:
+        raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error
 
 
 def _put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]) -> bool:
