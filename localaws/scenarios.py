@@ -28,5 +28,21 @@ SCENARIOS: Mapping[str, Scenario] = {
     "unknown-status": Scenario(Script(("QUEUED", "RUNNING", "PAUSED"))),
     "finding": Scenario(parameters={"ScheduleAlarmAbove": "100"}),
     "empty": Scenario(Script(series=0)),
+    # For a sweep: two queries end otherwise, one has no results, one cannot be started; and the service takes fewer
+    # requests than the sweep sends at first.
+    "mixed": Scenario(
+        Script(
+            seconds=(1.0, 3.0, 2.0, 5.0),
+            ends={
+                ("TIMEOUTS", "AMAZON_S3"): "FAILED",
+                ("DATA_TRANSFERRED", "INTERNET"): "CANCELED",
+                ("RETRANSMISSIONS", "TRANSIT_GATEWAY"): "ResourceNotFoundException",
+            },
+            refused=(("TIMEOUTS", "LOCAL_ZONE"),),
+            requests_per_second=12,
+        ),
+        {"RequestsPerSecond": "20"},
+    ),
+    "quota": Scenario(Script(seconds=(1.0, 1.5, 2.0), concurrent_queries=5), {"RequestsPerSecond": "20"}),
     "never-ends": Scenario(Script(("QUEUED", "RUNNING")), {"HoldSeconds": "2", "TimeoutSeconds": "6"}),
 }

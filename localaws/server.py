@@ -36,7 +36,7 @@ class LocalAws:
         self._clients: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
-        networkflowmonitor.install()
+        networkflowmonitor.install(self.clock)
         lambda_runtime.install(self.runtime)
         stepfunctions.install(self.clock)
         cloudformation.install()

@@ -1,9 +1,9 @@
-"""NetworkFlowMonitorBackend: queries that move on by being looked at, as a script says."""
+"""NetworkFlowMonitorBackend: queries that move on by being looked at, or with time, as a script says."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import RLock
@@ -13,11 +13,14 @@ import boto3
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.moto_api._internal import mock_random
 
+from localaws.clock import Clock, SystemClock
+
 from .exceptions import ResourceNotFoundException, ValidationException, modelled
 
 FIVE_MINUTES = timedelta(minutes=5)
 Result = TypeVar("Result")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
+QUEUED_PART = 0.2  # of the time that a query takes
 DATA, RANKING = "WorkloadInsightsTopContributorsData", "WorkloadInsightsTopContributors"
 
 
@@ -67,6 +70,19 @@ class Script:
         choice.
     ranking
         How queries of the ranking family go, and how many rows they give.
+    seconds
+        How long queries take, in the order of their starts and over again; the clock then moves them, however often
+        they are looked at, and of `statuses` only the last counts, as their end.
+    ends
+        How the queries over a metric and a category end instead: a status, or the error that asking for results gets.
+    refused
+        The metrics and categories for which StartQuery answers ValidationException.
+    requests_per_second, burst
+        The rate of requests, whatever the operation, and how many may come at once; others get ThrottlingException.
+    concurrent_queries
+        How many may be QUEUED or RUNNING; StartQuery answers ServiceQuotaExceededException while there are as many.
+    latency
+        Seconds that a call takes; what it answers is what was so when it began.
     """
 
     statuses: tuple[str, ...] = ("QUEUED", "RUNNING", "RUNNING", "SUCCEEDED")
@@ -78,6 +94,13 @@ class Script:
     unit: str | None = None
     page_size: int = 2
     ranking: Ranking = field(default_factory=Ranking)
+    seconds: tuple[float, ...] = ()
+    ends: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    refused: tuple[tuple[str, str], ...] = ()
+    requests_per_second: float | None = None
+    burst: int = 5
+    concurrent_queries: int | None = None
+    latency: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,7 @@ class Call:
     scope_id: str
     query_id: str | None
     outcome: str
+    at: float = field(default=0.0, compare=False)  # of the clock, when it came
 
 
 @dataclass
@@ -93,36 +117,61 @@ class Query:
     scope_id: str
     query_id: str
     script: Script
+    clock: Clock
     metric_name: str
+    destination_category: str
     start_time: datetime
     end_time: datetime
     limit: int | None = None
     family: str = DATA
+    seconds: float | None = None
     looks: int = 0
     canceled: bool = False
 
+    def __post_init__(self) -> None:
+        self.started = self.clock.monotonic()
+
     @property
     def statuses(self) -> tuple[str, ...]:
-        return self.script.statuses if self.family == DATA else self.script.ranking.statuses
+        if self.family != DATA:
+            return self.script.ranking.statuses
+        *before, end = self.script.statuses
+        scripted = self.script.ends.get((self.metric_name, self.destination_category), end)
+        return (*before, end if scripted.endswith("Exception") else scripted)
+
+    @property
+    def results_fault(self) -> str | None:
+        scripted = self.script.ends.get((self.metric_name, self.destination_category), "")
+        return scripted if self.family == DATA and scripted.endswith("Exception") else None
 
     @property
     def status(self) -> str:
-        """What the latest look saw."""
-        seen = [status for status in self.statuses[: max(self.looks, 1)] if not status.endswith("Exception")]
-        return "CANCELED" if self.canceled else seen[-1] if seen else "QUEUED"
-
-    def look(self) -> str:
-        status = self.statuses[min(self.looks, len(self.statuses) - 1)]
-        self.looks += 1
+        """What the latest look saw, or what time has made of it."""
         if self.canceled:
             return "CANCELED"
-        if status.endswith("Exception"):
-            raise modelled(status)
-        return status
+        if self.seconds is not None:
+            return self._timed_status(self.seconds)
+        seen = [status for status in self.statuses[: max(self.looks, 1)] if not status.endswith("Exception")]
+        return seen[-1] if seen else "QUEUED"
+
+    def _timed_status(self, seconds: float) -> str:
+        elapsed = self.clock.monotonic() - self.started
+        if elapsed >= seconds:
+            return self.statuses[-1]
+        return "RUNNING" if elapsed >= QUEUED_PART * seconds else "QUEUED"
+
+    def look(self) -> str:
+        scripted = self.statuses[min(self.looks, len(self.statuses) - 1)]
+        self.looks += 1
+        if self.canceled or self.seconds is not None:
+            return self.status
+        if scripted.endswith("Exception"):
+            raise modelled(scripted)
+        return scripted
 
     def series(self, region_name: str) -> list[Series]:
         """Return the results, shaped like the one sample that AWS publishes: five-minute points, labels as use1-az6."""
-        dice = random.Random(f"{self.script.seed}/{self.metric_name}/{self.start_time}/{self.end_time}")
+        dice = self._dice()
         area, direction, number = region_name.split("-")[:3] if region_name.count("-") == 2 else ("us", "east", "1")
         count = max(1, (self.end_time - self.start_time) // FIVE_MINUTES)
         timestamps = [self.start_time + index * FIVE_MINUTES for index in range(count)]
@@ -135,7 +184,7 @@ class Query:
 
     def contributors(self, region_name: str) -> list[Contributor]:
         """Return ranked rows, of subnets in the zones of `series`."""
-        dice = random.Random(f"{self.script.seed}/{self.metric_name}/{self.start_time}/{self.end_time}/ranking")
+        dice = self._dice()
         zones = [series["label"] for series in self.series(region_name)] or ["use1-az1"]
         values = sorted((dice.randrange(100, 2000) for _ in range(self.script.ranking.rows)), reverse=True)
         rows = [
@@ -151,6 +200,10 @@ class Query:
             for rank, value in enumerate(values)
         ]
         return rows[: self.limit]
+
+    def _dice(self) -> random.Random:
+        asked = (self.metric_name, self.destination_category, self.start_time, self.end_time, self.family)
+        return random.Random(f"{self.script.seed}/{asked}")
 
 
 def _values(dice: random.Random, count: int) -> list[float]:
@@ -172,6 +225,8 @@ class _Faults:
 class NetworkFlowMonitorBackend(BaseBackend):
     """Implementation of the NetworkFlowMonitor APIs for queries about a scope: over time, and ranked."""
 
+    clock: Clock = SystemClock()
+
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self.script = Script()
@@ -180,6 +235,7 @@ class NetworkFlowMonitorBackend(BaseBackend):
         self.observer: Callable[[Call], None] | None = None
         self.faults = _Faults()
         self.lock = RLock()
+        self._next_due = 0.0
 
     def start_query(
         self,
@@ -194,7 +250,12 @@ class NetworkFlowMonitorBackend(BaseBackend):
         def start() -> Query:
             faults = self.script.start_faults if family == DATA else self.script.ranking.start_faults
             self.faults.raise_next(f"StartQuery{family}", faults)
-            return self.add_query(scopeId, str(mock_random.uuid4()), metricName, startTime, endTime, limit, family)
+            if (metricName, destinationCategory) in self.script.refused:
+                raise ValidationException(f"{metricName} of {destinationCategory} is refused, as the script says")
+            self._hold_to_quota()
+            return self.add_query(
+                scopeId, str(mock_random.uuid4()), metricName, startTime, endTime, limit, family, destinationCategory
+            )
 
         return self._recorded(f"StartQuery{_short(family)}", scopeId, None, start)
 
@@ -207,8 +268,22 @@ class NetworkFlowMonitorBackend(BaseBackend):
         end_time: datetime = datetime(2026, 11, 24, 8, 15),
         limit: int | None = None,
         family: str = DATA,
+        destination_category: str = "INTER_AZ",
     ) -> Query:
-        query = Query(scope_id, query_id, self.script, metric_name, start_time, end_time, limit, family)
+        seconds = self.script.seconds[len(self.queries) % len(self.script.seconds)] if self.script.seconds else None
+        query = Query(
+            scope_id,
+            query_id,
+            self.script,
+            self.clock,
+            metric_name,
+            destination_category,
+            start_time,
+            end_time,
+            limit,
+            family,
+            seconds,
+        )
         self.queries[query_id] = query
         return query
 
@@ -228,6 +303,8 @@ class NetworkFlowMonitorBackend(BaseBackend):
             query = self._find(family, scope_id, query_id, ResourceNotFoundException)
             if query.status != "SUCCEEDED":  # undocumented, a choice
                 raise ValidationException(f"The query is {query.status}")
+            if query.results_fault:
+                raise modelled(query.results_fault)
             return self._page(query, next_token, max_results or query.script.page_size)
 
         return self._recorded(f"GetQueryResults{_short(family)}", scope_id, query_id, get)
@@ -256,6 +333,21 @@ class NetworkFlowMonitorBackend(BaseBackend):
 
         self._recorded(f"StopQuery{_short(family)}", scope_id, query_id, stop)
 
+    def _throttle(self) -> None:
+        """Refuse a request that comes too soon; it costs the later ones nothing (a token bucket, kept as one time)."""
+        rate, now = self.script.requests_per_second, self.clock.monotonic()
+        if rate is None:
+            return
+        due = max(self._next_due, now) + 1 / rate
+        if due - now > self.script.burst / rate + 1e-9:
+            raise modelled("ThrottlingException")
+        self._next_due = due
+
+    def _hold_to_quota(self) -> None:
+        quota = self.script.concurrent_queries
+        if quota is not None and sum(query.status in ("QUEUED", "RUNNING") for query in self.queries.values()) >= quota:
+            raise modelled("ServiceQuotaExceededException")
+
     def _find(self, family: str, scope_id: str, query_id: str, error: type[Exception]) -> Query:
         query = self.queries.get(query_id)
         if query is None or (query.scope_id, query.family) != (scope_id, family):
@@ -263,21 +355,29 @@ class NetworkFlowMonitorBackend(BaseBackend):
         return query
 
     def _recorded(self, operation: str, scope_id: str, query_id: str | None, call: Callable[[], Result]) -> Result:
-        with self.lock:
-            outcome = "OK"
-            try:
-                result = call()
-                outcome = result if isinstance(result, str) else "OK"
-                query_id = result.query_id if isinstance(result, Query) else query_id
-                return result
-            except Exception as error:
-                outcome = getattr(error, "code", type(error).__name__)
-                raise
-            finally:
-                made = Call(operation, scope_id, query_id, outcome)
-                self.calls.append(made)
-                if self.observer:
-                    self.observer(made)
+        try:
+            with self.lock:
+                return self._record(operation, scope_id, query_id, call)
+        finally:
+            if self.script.latency:
+                self.clock.sleep(self.script.latency)
+
+    def _record(self, operation: str, scope_id: str, query_id: str | None, call: Callable[[], Result]) -> Result:
+        outcome, at = "OK", self.clock.monotonic()
+        try:
+            self._throttle()
+            result = call()
+            outcome = result if isinstance(result, str) else "OK"
+            query_id = result.query_id if isinstance(result, Query) else query_id
+            return result
+        except Exception as error:
+            outcome = getattr(error, "code", type(error).__name__)
+            raise
+        finally:
+            made = Call(operation, scope_id, query_id, outcome, at)
+            self.calls.append(made)
+            if self.observer:
+                self.observer(made)
 
 
 def _short(family: str) -> str:

@@ -141,6 +141,135 @@ def test_a_query_is_known_in_its_own_scope_only(nfm: Any) -> None:
         getattr(nfm, f"get_query_status_{FAMILY}")(scopeId="other", queryId=query_id)
 
 
+def status_of(nfm: Any, query_id: str) -> str:
+    return str(getattr(nfm, f"get_query_status_{FAMILY}")(scopeId=SCOPE_ID, queryId=query_id)["status"])
+
+
+def code_of(call: Any, **arguments: Any) -> str:
+    """Return OK, or the code of the error that a call of this family gets."""
+    try:
+        call(scopeId=SCOPE_ID, **arguments)
+    except ClientError as refused:
+        return str(refused.response["Error"]["Code"])
+    return "OK"
+
+
+def test_a_query_with_a_duration_moves_on_by_time_however_often_it_is_looked_at(stack: Stack, nfm: Any) -> None:
+    stack.aws.network_flow_monitor.script = Script(seconds=(10.0, 20.0))
+    first, second = start(nfm), start(nfm)
+    seen = []
+    for seconds in (0, 1, 1, 7, 1, 9, 1):
+        stack.clock.sleep(seconds)
+        seen.append((status_of(nfm, first), status_of(nfm, second)))
+
+    assert [mine for mine, _ in seen] == ["QUEUED", "QUEUED", *["RUNNING"] * 2, *["SUCCEEDED"] * 3]
+    assert [theirs for _, theirs in seen] == [*["QUEUED"] * 3, *["RUNNING"] * 3, "SUCCEEDED"]
+
+
+def test_a_query_with_a_duration_has_results_once_its_time_is_over_and_can_be_stopped_before(
+    stack: Stack, nfm: Any
+) -> None:
+    stack.aws.network_flow_monitor.script = Script(seconds=(10.0,))
+    results = getattr(nfm, f"get_query_results_{FAMILY}")
+    kept, stopped = start(nfm), start(nfm)
+    getattr(nfm, f"stop_query_{FAMILY}")(scopeId=SCOPE_ID, queryId=stopped)
+
+    early = code_of(results, queryId=kept)
+    stack.clock.sleep(10)
+
+    assert (early, code_of(results, queryId=kept)) == ("ValidationException", "OK")
+    assert status_of(nfm, stopped) == "CANCELED"
+
+
+@pytest.mark.parametrize("seconds", [(), (5.0,)], ids=["by looks", "by time"])
+def test_single_queries_end_as_the_script_says(stack: Stack, nfm: Any, seconds: tuple[float, ...]) -> None:
+    stack.aws.network_flow_monitor.script = Script(
+        ("QUEUED", "SUCCEEDED"),
+        seconds=seconds,
+        ends={
+            ("TIMEOUTS", "INTRA_AZ"): "FAILED",
+            ("TIMEOUTS", "INTERNET"): "CANCELED",
+            ("TIMEOUTS", "AMAZON_S3"): "InternalServerException",
+        },
+    )
+    found = {}
+    for category in ("INTRA_AZ", "INTERNET", "AMAZON_S3", "INTER_AZ"):
+        query_id = start(nfm, metricName="TIMEOUTS", destinationCategory=category)
+        status_of(nfm, query_id)
+        stack.clock.sleep(5)
+        results = getattr(nfm, f"get_query_results_{FAMILY}")
+        found[category] = (status_of(nfm, query_id), code_of(results, queryId=query_id))
+
+    assert found == {
+        "INTRA_AZ": ("FAILED", "ValidationException"),
+        "INTERNET": ("CANCELED", "ValidationException"),
+        "AMAZON_S3": ("SUCCEEDED", "InternalServerException"),
+        "INTER_AZ": ("SUCCEEDED", "OK"),
+    }
+
+
+def test_a_refused_metric_and_category_cannot_be_started(stack: Stack, nfm: Any) -> None:
+    stack.aws.network_flow_monitor.script = Script(refused=(("TIMEOUTS", "INTER_AZ"),))
+
+    with pytest.raises(nfm.exceptions.ValidationException):
+        start(nfm, metricName="TIMEOUTS")
+
+    assert start(nfm, metricName="RETRANSMISSIONS")
+
+
+def test_requests_beyond_the_rate_are_throttled_and_take_nothing_from_later_ones(stack: Stack, nfm: Any) -> None:
+    stack.aws.network_flow_monitor.script = Script(requests_per_second=2, burst=3)
+    query_id = start(nfm)
+    look = getattr(nfm, f"get_query_status_{FAMILY}")
+
+    burst = [code_of(look, queryId=query_id) for _ in range(10)]
+    stack.clock.sleep(0.5)
+    half_a_second_on = [code_of(look, queryId=query_id) for _ in range(3)]
+    stack.clock.sleep(60)
+    a_minute_on = [code_of(look, queryId=query_id) for _ in range(4)]
+
+    throttled = "ThrottlingException"
+    assert burst == ["OK"] * 2 + [throttled] * 8
+    assert half_a_second_on == ["OK", throttled, throttled]
+    assert a_minute_on == ["OK"] * 3 + [throttled]
+    # The rate counts every operation: nothing else gets through either.
+    assert code_of(getattr(nfm, f"start_query_{FAMILY}"), **SELECTION) == throttled
+    assert len(stack.aws.network_flow_monitor.queries) == 1
+
+
+def test_a_query_beyond_the_quota_is_refused_until_another_has_ended(stack: Stack, nfm: Any) -> None:
+    stack.aws.network_flow_monitor.script = Script(seconds=(10.0, 20.0), concurrent_queries=2)
+    start(nfm), start(nfm)
+
+    with pytest.raises(nfm.exceptions.ServiceQuotaExceededException):
+        start(nfm)
+    stack.clock.sleep(10)
+
+    assert start(nfm)
+
+
+def test_a_call_takes_its_latency_and_tells_what_was_so_when_it_began(stack: Stack, nfm: Any) -> None:
+    stack.aws.network_flow_monitor.script = Script(seconds=(0.2,), latency=0.15)
+    began = stack.clock.monotonic()
+    query_id = start(nfm)
+
+    assert status_of(nfm, query_id) == "RUNNING"
+    assert status_of(nfm, query_id) == "SUCCEEDED"
+    times = [call.at - began for call in stack.aws.network_flow_monitor.calls]
+    assert times == pytest.approx([0, 0.15, 0.3])
+    assert stack.clock.monotonic() - began == pytest.approx(0.45)
+
+
+def test_results_differ_by_metric_and_by_category(stack: Stack, nfm: Any) -> None:
+    stack.aws.network_flow_monitor.script = Script(("SUCCEEDED",))
+    results = []
+    for more in ({}, {"metricName": "TIMEOUTS"}, {"destinationCategory": "INTERNET"}):
+        page = getattr(nfm, f"get_query_results_{FAMILY}")(scopeId=SCOPE_ID, queryId=start(nfm, **more))
+        results.append(page["datapoints"][0]["values"])
+
+    assert results[0] != results[1] != results[2] != results[0]
+
+
 def test_mock_aws_serves_it_too() -> None:
     # In a process of its own: leaving mock_aws resets every backend of the one that it is in.
     code = f"""
