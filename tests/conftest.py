@@ -28,6 +28,11 @@ os.environ.update(
     RESULTS_BUCKET="results",
     ALARM_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:alarms",
     STATE_MACHINE_ARN="arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
+    SWEEP_STATE_MACHINE_ARN="arn:aws:states:us-east-1:123456789012:stateMachine:SweepScope",
+    TIMEOUT_SECONDS="1800",
+    REQUESTS_PER_SECOND="5",
+    RANKED_PEAKS="3",
+    RANKING_LIMIT="10",
     POWERTOOLS_SERVICE_NAME="flowquery",
     POWERTOOLS_METRICS_NAMESPACE="Flowquery",
 )
