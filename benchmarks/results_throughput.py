@@ -31,7 +31,7 @@ import duckdb
 from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
 from flowquery.model import Query, Selection
-from flowquery.results import Fetch, spool
+from flowquery.results import Fetch, Spool
 from localaws import sql
 
 if TYPE_CHECKING:
@@ -170,7 +170,9 @@ def store_windows(folder: Path, days: int) -> Path:
         path = folder / "new"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            summary = spool(fetch, [{"unit": "Count", "datapoints": series}], file, lambda: 900.0)
+            spool = Spool(file, lambda: 900.0)
+            summary = spool.add(fetch, [{"unit": "Count", "datapoints": series}])
+            spool.finish()
         target = folder / fetch.key(summary)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)

@@ -6,13 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from flowquery import clock, nfm, store
-from flowquery.cost import measure_run, run_cost
+from flowquery.cost import Spent, measure_run, run_cost
 from flowquery.finding import is_finding
 from flowquery.inputs import parse_alarm_above, parse_object
-from flowquery.model import Family
 from flowquery.observability import LOGGER, METRICS, count_peak, measure
 from flowquery.results import Fetch
-from flowquery.store import fetch_and_store, fetch_and_store_ranking
+from flowquery.store import fetch_and_store
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,17 +29,14 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     Takes `events/get_query_results.json`, answers `schemas/run_query.output.json`, never the rows but the first few of
     a ranking. Raises InvalidInput and the errors of the family's GetQueryResults and PutObject by `flowquery.errors`.
     """
-    began, fetch = clock.monotonic(), Fetch.parse(event, nfm.allowed_values())
-    alarm_above = parse_alarm_above(parse_object(event), fetch.query.family)
-    run_cost(event, 0.0, REGION)  # refuses what cannot be used before anything is sent
-    if fetch.query.family is Family.RANKING:
-        results = fetch_and_store_ranking(fetch, BUCKET)
-    else:
-        results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
+    began, fields = clock.monotonic(), parse_object(event)
+    fetch, spent = Fetch.parse(fields, nfm.allowed_values()), Spent.parse(fields)
+    alarm_above = parse_alarm_above(fields, fetch.query.family)
+    results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
     count_peak(fetch, results)
-    cost = run_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
+    cost = run_cost(spent, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
     found = {"finding": is_finding(results, alarm_above), "alarmAbove": alarm_above}
     answer: dict[str, object] = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, **found, "cost": cost}
-    measure_run(event, cost, measure)
+    measure_run(spent, cost, measure)
     LOGGER.info("stored", extra=answer)
     return answer

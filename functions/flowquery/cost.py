@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from flowquery.inputs import parse_amount, parse_count, parse_object, parse_poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from flowquery.model import Poll
 
 # US dollars by Region, as data that can be replaced; in a Region that is not in it a run tells no dollars.
 PRICES: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(
@@ -30,28 +33,53 @@ def dollars(region: str, transitions: int, requests: int, spent_gb_seconds: floa
     return round(standing + spent_gb_seconds * prices["lambdaGbSecondArm64"], 7)
 
 
-def run_cost(event: object, own_gb_seconds: float, region: str) -> dict[str, object]:
+@dataclass(frozen=True)
+class Spent:
+    """What a run took before the invocation that ends it.
+
+    Attributes
+    ----------
+    poll
+        Of the watching.
+    starts
+        Invocations that started the query, failed attempts included: none where it was handed in.
+    retries
+        Of the last state's own Task.
+    start_gb_seconds
+        Of the invocation that started the query.
+    """
+
+    poll: Poll
+    starts: int
+    retries: int
+    start_gb_seconds: float
+
+    @classmethod
+    def parse(cls, event: object) -> Spent:
+        """Read the input of GetQueryResults; `starts`, and what comes with it, is there where RunQuery started it."""
+        fields = parse_object(event)
+        return cls(
+            poll=parse_poll(fields),
+            starts=sum(parse_count(fields, name, 0) for name in ("starts", "startRetryCount")),
+            retries=parse_count(fields, "retryCount", 0),
+            start_gb_seconds=parse_amount(fields, "startGbSeconds", 0),
+        )
+
+
+def run_cost(spent: Spent, own_gb_seconds: float, region: str) -> dict[str, object]:
     """Return `{"checks", "transitions", "requests", "gbSeconds", "dollars"}` of a run that succeeds.
 
     Step Functions counts each retry as a transition. Lambda's initialisation, and the time of attempts that failed, are
     told by its own reports alone, so they are not in `gbSeconds`.
-
-    Parameters
-    ----------
-    event
-        The input of GetQueryResults: `poll`, `retryCount` of its own Task, and, where RunQuery started the query,
-        `starts` (1), `startRetryCount` and `startGbSeconds`.
-    own_gb_seconds
-        Of the invocation that answers this.
     """
-    fields = parse_object(event)
-    poll = parse_poll(fields)
-    started = sum(parse_count(fields, name, 0) for name in ("starts", "startRetryCount"))
-    retries = parse_count(fields, "retryCount", 0)
-    transitions = FIXED_TRANSITIONS + poll.transitions + started + retries
-    requests = poll.requests + started + 1 + retries
-    spent = round(poll.gb_seconds + parse_amount(fields, "startGbSeconds", 0) + own_gb_seconds, 3)
-    return priced({"checks": poll.checks, "transitions": transitions, "requests": requests, "gbSeconds": spent}, region)
+    poll, tries = spent.poll, spent.starts + spent.retries
+    counted = {
+        "checks": poll.checks,
+        "transitions": FIXED_TRANSITIONS + poll.transitions + tries,
+        "requests": poll.requests + tries + 1,
+        "gbSeconds": round(poll.gb_seconds + spent.start_gb_seconds + own_gb_seconds, 3),
+    }
+    return priced(counted, region)
 
 
 def invocation_cost(event: object, spent_gb_seconds: float) -> dict[str, object]:
@@ -74,8 +102,8 @@ def priced(counted: Mapping[str, float], region: str) -> dict[str, object]:
     return dict(counted) if price is None else {**counted, "dollars": price}
 
 
-def measure_run(event: object, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
+def measure_run(spent: Spent, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
     """Tell what a run took: the seconds until its query's end was seen, and its dollars, where they are known."""
-    measure("QuerySeconds", parse_poll(parse_object(event)).elapsed_seconds)
+    measure("QuerySeconds", spent.poll.elapsed_seconds)
     if isinstance(price := cost.get("dollars"), float):
         measure("RunDollars", price)

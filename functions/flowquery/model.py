@@ -43,6 +43,9 @@ class Query:
         return {"scopeId": self.scope_id, "queryId": self.query_id, **named}
 
 
+SELECTION_FIELDS = ("metricName", "destinationCategory", "startTime", "endTime")
+
+
 @dataclass(frozen=True)
 class Selection:
     """What a query asks for: one metric and one destination category over a window of time, in UTC.

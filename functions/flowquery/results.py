@@ -4,79 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date
-from typing import TYPE_CHECKING, cast
+from datetime import date
+from typing import TYPE_CHECKING
 
 from flowquery.errors import MalformedReply, ResultsTooLarge
 from flowquery.inputs import parse_object, parse_query, parse_selection
-from flowquery.model import Peak, Query, Selection, timestamp_text
+from flowquery.model import SELECTION_FIELDS, Peak, Query, Selection
+from flowquery.tables import TABLES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import BinaryIO
 
-    from mypy_boto3_networkflowmonitor.type_defs import (
-        GetQueryResultsWorkloadInsightsTopContributorsDataOutputTypeDef as ResultsPage,
-    )
-    from mypy_boto3_networkflowmonitor.type_defs import WorkloadInsightsTopContributorsDataPointTypeDef as Series
-
-    Page = Mapping[str, object]
+    from flowquery.tables import Batch, Contributor, Page
 
 MOST_BYTES = 400 * 1024 * 1024  # of the 512 MB that /tmp has
 SECONDS_TO_STORE = 30.0
 GZIP = 31  # zlib's way to say: a gzip file, and of the largest window; its header holds no time
 COMPRESSION = 1  # the fastest: level 6 takes a sixth off the size, and twice the time
 NARROW = "ask for a shorter window, or for one destination category at a time"
-SELECTION_FIELDS = ("metricName", "destinationCategory", "startTime", "endTime")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of a page that have one label: their lines, and what the summary takes from them.
-
-    Rows of a family without a time series have no `timestamps`.
-    """
-
-    label: str
-    values: Sequence[float]
-    timestamps: Sequence[str]
-    lines: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """Where the rows of a family of results go, and how a page of its results becomes rows."""
-
-    prefix: str
-    batches: Callable[[Fetch, Page], Iterator[Batch]]
-
-
-def series_batches(fetch: Fetch, page: Page) -> Iterator[Batch]:
-    """Yield the rows of each series of WorkloadInsightsTopContributorsData, as `schemas/results.row.json` says.
-
-    Labels are verbatim and values as `repr` writes them, which reads back as the same number.
-    """
-    data = cast("ResultsPage", page)
-    chosen = fetch.selection.to_json() if fetch.selection else {}
-    same = {
-        "scopeId": fetch.query.scope_id,
-        "metricName": chosen.get("metricName"),
-        "destinationCategory": chosen.get("destinationCategory"),
-        "unit": data["unit"],
-    }
-    end = f",{_json(same)[1:]}\n"
-    for series in data["datapoints"]:
-        timestamps, values = _points(series)
-        middle = f'","label":{_json(series["label"])},"value":'
-        points = zip(timestamps, values, strict=True)
-        lines = "".join([f'{{"timestamp":"{timestamp}{middle}{value!r}{end}' for timestamp, value in points])
-        yield Batch(series["label"], values, timestamps, lines)
-
-
-TIME_SERIES = Table("results", series_batches)
+TOO_LARGE = f"the results outgrow the function; {NARROW}"
+NAMED = 5  # contributors of a ranking that a summary names
 
 
 @dataclass(frozen=True)
@@ -85,7 +36,10 @@ class Fetch:
 
     query: Query
     selection: Selection | None
-    table: Table = TIME_SERIES
+
+    @property
+    def table(self) -> Table:
+        return TABLES[self.query.family]
 
     @classmethod
     def parse(cls, event: object, allowed: Mapping[str, tuple[str, ...]]) -> Fetch:
@@ -99,21 +53,26 @@ class Fetch:
     def key(self, summary: Summary) -> str:
         """Return where the rows belong: by selection, so that a window is stored once, else by query.
 
-        A query that was handed in is dated by its first row, which is the same however often it is fetched.
+        A query that was handed in is dated by its first row, which is the same however often it is fetched; a ranking
+        has no times.
         """
         if self.selection is None:
             day = summary.first_timestamp[:10] or date(1970, 1, 1).isoformat()
             return f"{self.table.prefix}/date={day}/{self.query.scope_id}-query-{self.query.query_id}.jsonl.gz"
         chosen, start, end = self.selection, self.selection.start_time, self.selection.end_time
+        limit = f"-top{chosen.limit or ''}" if self.table.ranked else ""
         return (
             f"{self.table.prefix}/date={start:%Y-%m-%d}/{self.query.scope_id}-{chosen.metric_name}-"
-            f"{chosen.destination_category}-{start:%Y%m%dT%H%M%SZ}-{end:%Y%m%dT%H%M%SZ}.jsonl.gz"
+            f"{chosen.destination_category}-{start:%Y%m%dT%H%M%SZ}-{end:%Y%m%dT%H%M%SZ}{limit}.jsonl.gz"
         )
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a caller needs to know of rows that it does not see."""
+    """What a caller needs to know of a query's rows that it does not see; of a ranking, the first `contributors`.
+
+    `sha256` is that of all lines of the object, which is known once the object is finished.
+    """
 
     unit: str
     rows: int = 0
@@ -122,8 +81,11 @@ class Summary:
     first_timestamp: str = ""
     last_timestamp: str = ""
     sha256: str = ""
+    contributors: tuple[Contributor, ...] | None = None
 
     def to_json(self) -> dict[str, object]:
+        if self.contributors is not None:
+            return {"rows": self.rows, "empty": self.rows == 0, "topContributors": list(self.contributors)}
         return {
             "unit": self.unit,
             "rows": self.rows,
@@ -146,7 +108,10 @@ class Summary:
 
     @classmethod
     def from_metadata(cls, told: Mapping[str, str]) -> Summary:
-        """Read `to_metadata` back; raises KeyError, TypeError or ValueError on what it did not write."""
+        """Read `to_metadata` back, which has no contributors.
+
+        Raises KeyError, TypeError or ValueError on what it did not write.
+        """
         return cls(
             unit=told["unit"],
             rows=int(told["rows"]),
@@ -158,6 +123,69 @@ class Summary:
         )
 
 
+class Spool:
+    """The rows of one query after another in a file, as gzipped JSON lines, the same bytes each time.
+
+    A query is in it whole or not at all, so what cannot be had of one leaves the others as they are.
+    """
+
+    def __init__(self, file: BinaryIO, remaining_seconds: Callable[[], float]) -> None:
+        """Begin at the file's position; its buffer, if it has one, may keep a full disk from being undone."""
+        self._file, self._remaining_seconds = file, remaining_seconds
+        self._digest, self._gzip = hashlib.sha256(), zlib.compressobj(COMPRESSION, wbits=GZIP)
+
+    def add(self, fetch: Fetch, pages: Iterable[Page]) -> Summary:
+        """Write every row of every page of a query; on any exception, the spool is as it was.
+
+        Raises
+        ------
+        MalformedReply
+            Timestamps and values of different length, a value that is not a number, a unit that changes.
+        ResultsTooLarge
+            More than the disk or the time left can take; told before anything is stored.
+        """
+        tally = _Tally()
+        with self._undone_on_failure(), _named_disk_errors():
+            for page in pages:
+                lines = tally.add(page, list(fetch.table.batches(fetch, page, tally.rows)))
+                self._digest.update(lines)
+                self._write(self._gzip.compress(lines))
+                if self._file.tell() > MOST_BYTES or self._remaining_seconds() < SECONDS_TO_STORE:
+                    raise ResultsTooLarge(f"{TOO_LARGE} (after {tally.rows} rows)")
+        return tally.summary(ranked=fetch.table.ranked)
+
+    def finish(self) -> str:
+        """Write the end of the gzip file, and return the sha256 of all lines."""
+        with _named_disk_errors():
+            self._write(self._gzip.flush())
+        return self._digest.hexdigest()
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        place, digest, gzip = self._file.tell(), self._digest.copy(), self._gzip.copy()
+        try:
+            yield
+        except BaseException:
+            self._digest, self._gzip = digest, gzip
+            self._file.seek(place)
+            self._file.truncate()
+            raise
+
+    def _write(self, data: bytes) -> None:
+        """Write all of it: a file without a buffer may take a part, as the last of a disk."""
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+
+
+@contextmanager
+def _named_disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # of the disk: those of the network have names by now
+        raise ResultsTooLarge(f"{TOO_LARGE} ({error})") from error
+
+
 @dataclass
 class _Tally:
     unit: str | None = None
@@ -166,6 +194,7 @@ class _Tally:
     first: str = ""
     last: str = ""
     labels: set[int] = field(default_factory=set)  # their hashes, since a label may be long
+    contributors: list[Contributor] = field(default_factory=list)
 
     def add(self, page: Page, batches: list[Batch]) -> bytes:
         """Count the page in and return its lines; a page is what memory has to hold."""
@@ -174,6 +203,8 @@ class _Tally:
             self.labels.add(hash(batch.label))
             if batch.values:
                 self._add_values(batch)
+            if batch.contributor and len(self.contributors) < NAMED:
+                self.contributors.append(batch.contributor)
         try:
             return "".join([batch.lines for batch in batches]).encode()
         except UnicodeEncodeError as error:  # half a surrogate pair, which no reader of UTF-8 takes
@@ -196,43 +227,13 @@ class _Tally:
             self.first = min(self.first or batch.timestamps[0], *batch.timestamps)
             self.last = max(self.last, *batch.timestamps)
 
-    def summary(self, sha256: str) -> Summary:
-        return Summary(self.unit or "None", self.rows, len(self.labels), self.peak, self.first, self.last, sha256)
-
-
-def spool(fetch: Fetch, pages: Iterable[Page], file: BinaryIO, remaining_seconds: Callable[[], float]) -> Summary:
-    """Write every row of every page to `file`, as gzipped JSON lines, the same bytes each time.
-
-    Raises
-    ------
-    MalformedReply
-        Timestamps and values of different length, a value that is not a number, a unit that changes.
-    ResultsTooLarge
-        More than the disk or the time left can take; told before anything is stored.
-    """
-    tally, digest, gzip = _Tally(), hashlib.sha256(), zlib.compressobj(COMPRESSION, wbits=GZIP)
-    too_large = f"the results outgrow the function; {NARROW}"
-    try:
-        for page in pages:
-            lines = tally.add(page, list(fetch.table.batches(fetch, page)))
-            digest.update(lines)
-            file.write(gzip.compress(lines))
-            if file.tell() > MOST_BYTES or remaining_seconds() < SECONDS_TO_STORE:
-                raise ResultsTooLarge(f"{too_large} (after {tally.rows} rows)")
-        file.write(gzip.flush())
-    except OSError as error:  # of the disk: those of the network have names by now
-        raise ResultsTooLarge(f"{too_large} ({error})") from error
-    return tally.summary(digest.hexdigest())
-
-
-def _points(series: Series) -> tuple[list[str], list[float]]:
-    timestamps, values = series["timestamps"], series["values"]
-    if len(timestamps) != len(values):
-        raise MalformedReply(f"a series has {len(timestamps)} timestamps and {len(values)} values")
-    if not all(map(math.isfinite, values)):
-        raise MalformedReply("a series has a value that is not finite")
-    return [timestamp_text(timestamp.astimezone(UTC)) for timestamp in timestamps], values
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    def summary(self, *, ranked: bool) -> Summary:
+        return Summary(
+            unit=self.unit or "None",
+            rows=self.rows,
+            series=len(self.labels),
+            peak=self.peak,
+            first_timestamp=self.first,
+            last_timestamp=self.last,
+            contributors=tuple(self.contributors) if ranked else None,
+        )

@@ -7,7 +7,9 @@ import json
 import tempfile
 import zlib
 from contextlib import closing
+from dataclasses import replace
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import boto3
@@ -15,20 +17,23 @@ from botocore.config import Config
 
 from flowquery import VERSION, nfm
 from flowquery.errors import InvalidRequest, MalformedReply, TransientFault
-from flowquery.ranking import ranking_key, spool_ranking
-from flowquery.results import Summary, spool
+from flowquery.results import NAMED, Spool, Summary
 from flowquery.sdk import CONFIG, http_status, named_errors
+from flowquery.tables import MEMBERS
+from flowquery.windows import days, digest, prefix, read_key, read_selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import BinaryIO
 
     from mypy_boto3_s3 import S3Client
 
     from flowquery.results import Fetch
+    from flowquery.windows import Pair, Window
 
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
+MOST_NAMED_BYTES = 1024 * 1024
 PUT_CONFIG = CONFIG.merge(Config(read_timeout=20))
 
 
@@ -45,20 +50,39 @@ def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], f
     AccessDenied, Throttled, TransientFault, InvalidRequest
         As S3 answers; nothing was stored. Also whatever fetching raises.
     """
-    with tempfile.TemporaryFile() as file:  # has no name, so a process that is killed leaves nothing on the disk
-        summary = spool(fetch, nfm.results_pages(fetch.query), file, remaining_seconds)
+    with temporary_file() as file:
+        spool = Spool(file, remaining_seconds)
+        summary = replace(spool.add(fetch, nfm.results_pages(fetch.query)), sha256=spool.finish())
         key = fetch.key(summary)
-        stored = _put_once(bucket, key, file, _metadata(fetch, summary))
-    return {"bucket": bucket, "key": key, **(summary if stored else _stored_summary(bucket, key)).to_json()}
+        stored = put_once(bucket, key, file, {**_about(fetch), **summary.to_metadata()})
+    return {"bucket": bucket, "key": key, **(summary if stored else _stored_summary(fetch, bucket, key)).to_json()}
 
 
-def fetch_and_store_ranking(fetch: Fetch, bucket: str) -> dict[str, object]:
-    """Store the ranked rows unless their object is there; return where, how many, and the first of them."""
-    key = ranking_key(fetch)
-    with tempfile.TemporaryFile() as file:
-        summary = spool_ranking(fetch, nfm.results_pages(fetch.query), file)
-        _put_once(bucket, key, file, {**_about(fetch), "rows": str(summary["rows"])})
-    return {"bucket": bucket, "key": key, **summary}
+def temporary_file() -> BinaryIO:
+    """Return a file for a Spool.
+
+    It has no name, so a process that is killed leaves nothing on the disk, and no buffer, so what a full disk did not
+    take is not waiting in one.
+    """
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def stored_pairs(
+    bucket: str, scope_id: str, windows: Collection[Window], asked: frozenset[Pair]
+) -> dict[Window, frozenset[Pair]]:
+    """Return what of the pairs asked for is stored of each window, by sweeps (ListObjectsV2, HeadObject).
+
+    An object of exactly these pairs is known by its name; of any other its metadata has to be read.
+    """
+    stored: dict[Window, frozenset[Pair]] = dict.fromkeys(windows, frozenset())
+    whole = digest(asked)
+    for day in days(windows):
+        for key in _keys(bucket, prefix(scope_id, day)):
+            part = read_key(scope_id, day, key)
+            if part and part.window in stored:
+                held = asked if part.digest == whole else _selection(bucket, key) & asked
+                stored[part.window] |= held
+    return stored
 
 
 def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, object]]:
@@ -78,7 +102,22 @@ def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, o
             raise MalformedReply(f"s3://{bucket}/{key}: {error}") from error
 
 
-def _put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]) -> bool:
+def _keys(bucket: str, key_prefix: str) -> Iterator[str]:
+    with named_errors():
+        for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix):
+            yield from (found["Key"] for found in page.get("Contents", []))
+
+
+def _selection(bucket: str, key: str) -> frozenset[Pair]:
+    with named_errors():
+        metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
+    try:
+        return read_selection(metadata["selection"])
+    except (KeyError, ValueError) as error:
+        raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error
+
+
+def put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]) -> bool:
     """Tell whether this put stored the object: S3 answers 412 where it is there, 409 where another put is under way."""
     for _ in range(PUT_ATTEMPTS):
         file.seek(0)
@@ -96,19 +135,19 @@ def _put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str]
     raise TransientFault(f"PutObject: another put of s3://{bucket}/{key} is under way")
 
 
-def _metadata(fetch: Fetch, summary: Summary) -> dict[str, str]:
-    return {**_about(fetch), **summary.to_metadata()}
-
-
 def _about(fetch: Fetch) -> dict[str, str]:
     asked = {name.lower(): str(value) for name, value in fetch.to_json().items()}
     return {**asked, "schemaversion": SCHEMA_VERSION, "softwareversion": VERSION}
 
 
-def _stored_summary(bucket: str, key: str) -> Summary:
+def _stored_summary(fetch: Fetch, bucket: str, key: str) -> Summary:
     with named_errors():
         metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
     try:
-        return Summary.from_metadata(metadata)
+        summary = Summary.from_metadata(metadata)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error
+    if not fetch.table.ranked:
+        return summary
+    first = islice(read_rows(bucket, key, MOST_NAMED_BYTES), NAMED)
+    return replace(summary, contributors=tuple({name: row.get(name) for name in MEMBERS} for row in first))

@@ -16,7 +16,7 @@ from flowquery import errors
 from flowquery.alarm import ADVICE
 from flowquery.inputs import parse_id
 from flowquery.model import Family
-from flowquery.ranking import MEMBERS
+from flowquery.tables import MEMBERS
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
 from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -11,8 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +27,8 @@ from hypothesis import strategies as st
 
 from flowquery import VERSION, nfm, store
 from flowquery.errors import MalformedReply, ResultsTooLarge, TransientFault
-from flowquery.model import Peak, Query
-from flowquery.results import Batch, Fetch, Summary, Table, spool
+from flowquery.model import Family, Peak, Query, Selection
+from flowquery.results import Fetch, Spool, Summary
 from localaws.networkflowmonitor.models import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
 from tests.scripted import ScriptedServer, call, http, ok
@@ -49,7 +53,8 @@ def page(*datapoints: dict[str, Any], unit: str = "Count") -> dict[str, Any]:
 
 def spooled(*given: dict[str, Any], remaining: float = 900) -> tuple[Summary, list[dict[str, Any]], bytes]:
     file = io.BytesIO()
-    summary = spool(FETCH, given, file, lambda: remaining)
+    spool = Spool(file, lambda: remaining)
+    summary = replace(spool.add(FETCH, given), sha256=spool.finish())
     lines = gzip.decompress(file.getvalue()).split(b"\n")
     assert lines.pop() == b""
     return summary, [json.loads(line) for line in lines], file.getvalue()
@@ -122,41 +127,168 @@ def test_a_time_with_an_offset_is_stored_in_utc() -> None:
     assert row["timestamp"] == "2026-11-24T08:00:00.250000Z"
 
 
-def test_another_family_is_spooled_by_the_same_code_into_its_own_table() -> None:
-    """Ranked rows: no unit, no time, a row for each contributor."""
+# --- many queries in one file ---
 
-    def ranked(_: Fetch, page: Any) -> Any:
-        for row in page["topContributors"]:
-            yield Batch(row["remoteIdentifier"], [row["value"]], (), json.dumps(row) + "\n")
 
-    fetch = Fetch(Query(SCOPE_ID, QUERY_ID), None, Table("contributors", ranked))
-    contributors = [{"remoteIdentifier": "a", "value": 3.0}, {"remoteIdentifier": "b", "value": 7.0}]
+class SmallDisk(io.BytesIO):
+    """A file without a buffer on a disk that takes so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def write(self, data: Any) -> int:
+        room = self.size - self.tell()
+        if room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(bytes(data)[:room])
+
+
+def fetch_of(category: str, family: Family = Family.DATA) -> Fetch:
+    window = (datetime(2026, 11, 24, 8, tzinfo=UTC), datetime(2026, 11, 24, 9, tzinfo=UTC))
+    return Fetch(Query(SCOPE_ID, QUERY_ID, family), Selection("TIMEOUTS", category, *window, limit=500))
+
+
+def noise(size: int) -> dict[str, Any]:
+    """A page of one row that does not get smaller."""
+    return page({"label": os.urandom(size).hex(), "timestamps": [datetime(2026, 1, 1, tzinfo=UTC)], "values": [1.0]})
+
+
+def lines_of(file: io.BytesIO) -> list[Any]:
+    return [json.loads(line) for line in gzip.decompress(file.getvalue()).splitlines()]
+
+
+def failing(given: list[dict[str, Any]], error: BaseException) -> Iterator[dict[str, Any]]:
+    yield from given
+    raise error
+
+
+@given(st.lists(st.tuples(pages, st.booleans()), max_size=5))
+def test_a_query_that_fails_leaves_the_others_as_they_are(queries: list[tuple[list[Any], bool]]) -> None:
+    def spool_all(*, with_failures: bool) -> tuple[list[Summary], str, bytes]:
+        file = io.BytesIO()
+        spool, summaries = Spool(file, lambda: 900), []
+        for number, (shapes, fails) in enumerate(queries):
+            fetch = fetch_of(f"category {number}")
+            given = [page(*datapoints, unit=f"unit {number}") for datapoints in shapes]
+            if not fails:
+                summaries.append(spool.add(fetch, given))
+            elif with_failures:
+                with pytest.raises(KeyboardInterrupt):  # any exception, even one that is no Exception
+                    spool.add(fetch, failing(given, KeyboardInterrupt()))
+        return summaries, spool.finish(), file.getvalue()
+
+    summaries, digest, content = spool_all(with_failures=True)
+
+    assert (summaries, digest, content) == spool_all(with_failures=False)
+    lines = gzip.decompress(content)
+    assert hashlib.sha256(lines).hexdigest() == digest
+    told = [f"unit {number}" for number, (_, fails) in enumerate(queries) if not fails]
+    assert [summary.unit for summary in summaries] == told
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert Counter(row["unit"] for row in rows) == Counter({one.unit: one.rows for one in summaries if one.rows})
+
+
+@pytest.mark.parametrize("second", [page(unit="Bytes"), page({"label": "a", "timestamps": [], "values": [1.0]})])
+def test_what_is_wrong_with_a_later_page_takes_the_earlier_ones_out(second: dict[str, Any]) -> None:
     file = io.BytesIO()
+    spool = Spool(file, lambda: 900)
+    kept = spool.add(fetch_of("INTER_AZ"), [noise(10)])
 
-    summary = spool(
-        fetch, [{"topContributors": contributors[:1]}, {"topContributors": contributors[1:]}], file, lambda: 900
-    )
+    with pytest.raises(MalformedReply):
+        spool.add(fetch_of("INTRA_AZ"), [noise(100_000), second])
+    spool.finish()
 
-    assert (summary.unit, summary.rows, summary.series) == ("None", 2, 2)
-    assert summary.peak == Peak(7.0, "b", "")
-    assert summary.first_timestamp == ""
-    assert fetch.key(summary).startswith("contributors/date=")
+    assert kept.rows == 1
+    assert [row["destinationCategory"] for row in lines_of(file)] == ["INTER_AZ"]
+
+
+def test_a_query_that_outgrows_the_disk_leaves_it_to_smaller_ones() -> None:
+    disk = SmallDisk(100_000)
+    spool = Spool(disk, lambda: 900)
+    spool.add(fetch_of("INTER_AZ"), [noise(1_000)])
+
+    with pytest.raises(ResultsTooLarge, match="shorter window"):
+        spool.add(fetch_of("INTRA_AZ"), [noise(50_000) for _ in range(10)])
+    spool.add(fetch_of("INTER_VPC"), [noise(1_000)])
+    spool.finish()
+
+    assert [row["destinationCategory"] for row in lines_of(disk)] == ["INTER_AZ", "INTER_VPC"]
+
+
+def test_a_file_that_cannot_be_ended_is_told_by_name() -> None:
+    file = SmallDisk(100_000)
+    spool = Spool(file, lambda: 900)
+    spool.add(FETCH, [noise(10)])
+    file.size = file.tell()
+
+    with pytest.raises(ResultsTooLarge):
+        spool.finish()
+
+
+def ranked(*values: float | None) -> dict[str, Any]:
+    return {"topContributors": [{"remoteIdentifier": f"i-{value}", "value": value} for value in values]}
+
+
+def test_ranked_rows_are_spooled_by_the_same_code_into_their_own_table() -> None:
+    """No unit, no time, and a rank that counts on over pages."""
+    fetch, file = fetch_of("INTER_AZ", Family.RANKING), io.BytesIO()
+    spool = Spool(file, lambda: 900)
+
+    summary = spool.add(fetch, [ranked(9, 8, 7, 6), ranked(5, 4)])
+    spool.finish()
+
+    assert (summary.unit, summary.rows, summary.series, summary.first_timestamp) == ("None", 6, 6, "")
+    assert summary.peak == Peak(9, "i-9", "")
+    assert [row["value"] for row in summary.contributors or ()] == [9, 8, 7, 6, 5]
+    assert [(row["rank"], row["value"]) for row in lines_of(file)] == [(1, 9), (2, 8), (3, 7), (4, 6), (5, 5), (6, 4)]
+    assert fetch.key(summary).endswith("-TIMEOUTS-INTER_AZ-20261124T080000Z-20261124T090000Z-top500.jsonl.gz")
+    assert fetch.key(summary).startswith("contributors/date=2026-11-24/")
+    unselected = Fetch(fetch.query, None)
+    assert unselected.key(summary) == f"contributors/date=1970-01-01/{SCOPE_ID}-query-{QUERY_ID}.jsonl.gz"
+
+
+def test_a_ranked_row_without_a_value_is_told_by_its_rank() -> None:
+    with pytest.raises(MalformedReply, match="row 3 of the ranking"):
+        Spool(io.BytesIO(), lambda: 900).add(fetch_of("INTER_AZ", Family.RANKING), [ranked(9, 8), ranked(None)])
+
+
+def test_a_ranking_beyond_any_limit_is_refused() -> None:
+    given = (ranked(*range(500)) for _ in range(21))
+
+    with pytest.raises(ResultsTooLarge, match="smaller limit"):
+        Spool(io.BytesIO(), lambda: 900).add(fetch_of("INTER_AZ", Family.RANKING), given)
+
+
+# --- memory and connections ---
+
+# In a process of its own, for what other threads hold meanwhile, such as a loopback server, would be counted as well.
+SPOOLING = """
+import os, sys, tracemalloc
+from datetime import UTC, datetime, timedelta
+from flowquery.model import Query
+from flowquery.results import Fetch, Spool
+
+times = [datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=5 * index) for index in range(100)]
+pages = (
+    {
+        "unit": "Count",
+        "datapoints": [{"label": f"{number}-{part}", "timestamps": times, "values": [0.1] * 100} for part in range(5)],
+    }
+    for number in range(int(sys.argv[1]))
+)
+tracemalloc.start()
+with open(os.devnull, "wb") as file:
+    Spool(file, lambda: 900).add(Fetch(Query("scope", "query"), None), pages)
+print(tracemalloc.get_traced_memory()[1])
+"""
 
 
 def test_memory_is_that_of_a_page_however_many_there_are() -> None:
-    times = [datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=5 * index) for index in range(100)]
-
     def peak(count: int) -> int:
-        given = (
-            page(*[{"label": f"{number}-{part}", "timestamps": times, "values": [0.1] * 100} for part in range(5)])
-            for number in range(count)
-        )
-        tracemalloc.start()
-        with Path(os.devnull).open("wb") as file:
-            spool(FETCH, given, file, lambda: 900)
-        highest = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return highest
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "functions"), "PYTHONHASHSEED": "0"}
+        command = [sys.executable, "-c", SPOOLING, str(count)]
+        return int(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
     assert peak(100) < 1.1 * peak(10)
 
@@ -175,13 +307,6 @@ def test_a_connection_that_breaks_at_any_byte_of_a_page_stores_nothing(server: S
 
 
 # --- what does not fit ---
-
-
-def test_a_full_disk_is_told_by_name_and_says_what_to_narrow() -> None:
-    one = {"label": "a", "timestamps": [datetime(2026, 11, 24, tzinfo=UTC)], "values": [1.0]}
-
-    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(ResultsTooLarge, match="shorter window"):
-        spool(FETCH, [page(one)], full, lambda: 900)
 
 
 def test_results_beyond_the_disks_bound_are_refused_before_a_put(

@@ -12,7 +12,7 @@ import pytest
 
 from flowquery import errors
 from tests.loopback import QUERY_ID, SCOPE_ID, SELECTION, event
-from tests.scripted import ScriptedServer, call, error, http, ok
+from tests.scripted import ScriptedServer, call, error, http, ok, stored
 
 QUERY = {"scopeId": SCOPE_ID, "queryId": QUERY_ID}
 START = {"scopeId": SCOPE_ID, **SELECTION}
@@ -521,6 +521,21 @@ def test_a_ranking_is_stored_as_rows_and_answers_the_first_of_them(server: Scrip
     )
     assert [row["rank"] for row in stored_rows(server)] == list(range(1, 9))
     assert "topContributorsQueries" in server.nfm_requests[0].path
+
+
+def test_a_ranking_that_is_stored_already_answers_what_is_stored(server: ScriptedServer) -> None:
+    server.replies = [ok(topContributors=[{**RANKED_ROW, "value": 900}])]
+    first = call("get_query_results", RANKING)["results"]
+    put = server.other_requests[0]
+    told = "".join(f"{name}: {value}\r\n" for name, value in put.headers.items() if name.startswith("x-amz-meta-"))
+    server.replies = [ok(topContributors=[{**RANKED_ROW, "value": 1}, {"value": 0}])]
+    kept = stored(*stored_rows(server))
+    server.other_replies = [http(412), http(200, headers=told), kept]
+
+    results = call("get_query_results", RANKING)["results"]
+
+    assert (results["rows"], [row["value"] for row in results["topContributors"]]) == (1, [900])
+    assert results == first
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
 from flowquery.model import Query, Selection
-from flowquery.results import Fetch, spool
+from flowquery.results import Fetch, Spool
 from localaws import sql
 from localaws.__main__ import main
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
@@ -37,7 +37,9 @@ def store(folder: Path, start: str, end: str, *series: tuple[str, list[tuple[str
         for label, has in series
     ]
     body = io.BytesIO()
-    summary = spool(fetch, [{"unit": "Count", "datapoints": points}], body, lambda: 900)
+    spool = Spool(body, lambda: 900)
+    summary = spool.add(fetch, [{"unit": "Count", "datapoints": points}])
+    spool.finish()
     path = folder / fetch.key(summary)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body.getvalue())
