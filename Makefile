@@ -41,7 +41,7 @@ cold-start: build setup ## what starting costs, beside plain boto3 (two minutes;
 throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (three minutes)
 	@PYTHONPATH=.:functions $(BIN)/python -m benchmarks.results_throughput
 
-sweep-cost: setup ## what many queries cost, beside a Map of loops and Express children (five minutes)
+sweep-cost: setup ## what many queries cost, beside a Map of loops and Express children (three minutes)
 	@$(BIN)/python -m benchmarks.sweep_cost
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate

@@ -61,18 +61,23 @@ def test_branches_beyond_the_most_at_once_wait_for_one_to_end() -> None:
     assert sweep_cost.side_by_side([4, 2, 3]) == 4
 
 
-def test_a_sweep_asks_for_what_the_rivals_ask_for() -> None:
+def test_a_sweep_asks_for_part_of_a_window_or_for_whole_ones() -> None:
     part, whole = sweep_world.sweep(2), sweep_world.sweep(66)
 
-    assert part["selections"] == [
-        {name: asked[name] for name in ("metricName", "destinationCategory")}
-        for asked in map(sweep_world.query, (0, 1))
-    ]
-    assert whole["windows"] == [
-        {name: asked[name] for name in ("startTime", "endTime")} for asked in map(sweep_world.query, (0, 33))
-    ]
+    assert (part["selections"], part["windows"]) == (sweep_world.PAIRS[:2], [sweep_world.window(0)])
+    assert (whole["selections"], whole["windows"]) == (sweep_world.PAIRS, [*map(sweep_world.window, (0, 1))])
     with pytest.raises(ValueError, match="40 queries"):
         sweep_world.sweep(40)
+
+
+def test_every_window_has_the_same_durations_in_an_order_of_its_own() -> None:
+    drawn = sweep_cost.durations(66, 0)
+
+    first, second = drawn[:33], drawn[33:]
+    assert sorted(first) == sorted(second) == sweep_cost.DURATIONS
+    assert first != second
+    assert sweep_cost.durations(33, 0) == first != sweep_cost.durations(33, 1)
+    assert sweep_cost.DURATIONS[16] == pytest.approx(20)
 
 
 def test_the_rate_under_a_limit_counts_accepted_requests_from_the_first_to_the_last() -> None:
@@ -99,7 +104,7 @@ def test_targets_are_judged_and_told(capsys: pytest.CaptureFixture[str]) -> None
     def row(transitions: float, express: float = 0.0) -> Row:
         return Row(transitions, 10, 200, 1.0, 40, express)
 
-    limits = {33: Limited(0, 200, 10, 42, 0.95), 132: Limited(1, 800, 10, 200, 0.8)}
+    limits = {33: [Limited(0, 200, 10, 42, 0.95)], 132: [Limited(0, 900, 9, 200, 0.9), Limited(1, 800, 9, 200, 0.8)]}
     ours = {(OURS, count): row(transitions) for count, transitions in ((1, 6), (33, 10), (66, 14), (99, 18), (132, 22))}
     rows = {**ours, (LOOPS, 33): row(500), (CHILDREN, 33): row(300), (EXPRESS, 33): row(34, 0.001)}
 
