@@ -32,7 +32,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     began, fields = clock.monotonic(), parse_object(event)
     fetch, spent = Fetch.parse(fields, nfm.allowed_values()), Spent.parse(fields)
     alarm_above = parse_alarm_above(fields, fetch.query.family)
-    results = fetch_and_store(fetch, BUCKET, lambda: context.get_remaining_time_in_millis() / 1000)
+    results = fetch_and_store(fetch, BUCKET, clock.seconds_left(context))
     count_peak(fetch, results)
     cost = run_cost(spent, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
     found = {"finding": is_finding(results, alarm_above), "alarmAbove": alarm_above}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery import nfm
+from flowquery import clock, nfm
 from flowquery.observability import LOGGER, METRICS, measure
 from flowquery.watch import Watch, watch
 
@@ -25,8 +25,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     Raises InvalidInput and the errors of GetQueryStatusWorkloadInsightsTopContributorsData by `flowquery.errors`.
     """
     request, memory = Watch.parse(event), context.memory_limit_in_mb
-    answer = watch(
-        request, nfm.get_query_status, lambda: context.get_remaining_time_in_millis() / 1000, memory, measure
-    )
+    answer = watch(request, nfm.get_query_status, clock.seconds_left(context), memory, measure)
     LOGGER.info("status", extra=answer)
     return answer

@@ -11,7 +11,9 @@ from flowquery import clock, topic
 from flowquery.alarm import parse_run, write_alarm
 from flowquery.cost import invocation_cost
 from flowquery.finding import finding_output, write_finding
+from flowquery.inputs import parse_object
 from flowquery.observability import LOGGER, METRICS
+from flowquery.sweep_alarm import sweep_finding_output, write_sweep_alarm
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,15 +27,19 @@ topic.client()
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Publish the alarm of a run that did not succeed, or of a finding.
 
-    Takes `{"run": the state of RunQuery, "executionArn": "…"}`, answers `{"messageId", "subject", "output"}`; `output`
-    is that of a run with a finding. Counts `AlarmsRaised` or `FindingsRaised`.
+    Takes `{"run": the state of the workflow, "executionArn": "…"}`, and `"workflow": "SweepScope"` where it is not
+    RunQuery's; answers `{"messageId", "subject", "output"}`, `output` being that of a run with a finding. Counts
+    `AlarmsRaised` or `FindingsRaised`.
     Raises InvalidInput and the errors of SNS Publish by `flowquery.errors`.
     """
     began, (run, arn) = clock.monotonic(), parse_run(event)
-    alarm = write_finding(run, arn) if run.get("found") else write_alarm(run, arn)
+    sweeps = parse_object(event).get("workflow") == "SweepScope"
+    found = run.get("found")
+    alarm = write_sweep_alarm(run, arn) if sweeps else write_finding(run, arn) if found else write_alarm(run, arn)
     message_id = topic.publish(TOPIC_ARN, alarm)
-    METRICS.add_metric("FindingsRaised" if run.get("found") else "AlarmsRaised", MetricUnit.Count, 1)
+    METRICS.add_metric("FindingsRaised" if alarm.finding else "AlarmsRaised", MetricUnit.Count, 1)
     LOGGER.info("alarm", extra={"messageId": message_id, "subject": alarm.subject})
     own_cost = invocation_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb))
-    output = finding_output(run, own_cost, REGION) if run.get("found") else None
+    shape = sweep_finding_output if sweeps else finding_output
+    output = shape(run, own_cost, REGION) if found else None
     return {"messageId": message_id, "subject": alarm.subject, "output": output}

@@ -85,7 +85,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for config in (sdk.CONFIG, nfm.START_CONFIG, store.PUT_CONFIG):
+    for config in (sdk.CONFIG, nfm.ONE_ATTEMPT, store.PUT_CONFIG):
         monkeypatch.setattr(config, "read_timeout", 0.2)
 
 

@@ -20,10 +20,14 @@ ADVICE: Mapping[str, Mapping[str, str]] = json.loads(Path(__file__).with_name("a
 
 @dataclass(frozen=True)
 class Alarm:
-    """A subject of at most 100 printable ASCII characters, as SNS takes it, and the text."""
+    """A subject of at most 100 printable ASCII characters, as SNS takes it, and the text.
+
+    `finding` is one that leaves the run green.
+    """
 
     subject: str
     text: str
+    finding: bool = False
 
 
 def parse_run(event: object) -> tuple[Mapping[str, object], str]:

@@ -1,9 +1,22 @@
 """The one clock of this package: it counts time spent and never tells the time of day."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 monotonic = time.monotonic
 sleep = time.sleep
+
+
+def seconds_left(context: LambdaContext) -> Callable[[], float]:
+    """Return what tells how long the invocation may still take."""
+    return lambda: context.get_remaining_time_in_millis() / 1000
 
 
 def gb_seconds(began: float, memory_mb: str | int) -> float:

@@ -38,7 +38,7 @@ def write_finding(run: Mapping[str, object], arn: str) -> Alarm:
     ]
     about = f"{found.get('metricName')} {found.get('destinationCategory')}"
     subject = f"Flowquery finding: {about} peak {peak.get('value')} > {above}"
-    return Alarm(ascii_text(subject)[:100].strip(), "\n".join(lines))
+    return Alarm(ascii_text(subject)[:100].strip(), "\n".join(lines), finding=True)
 
 
 def finding_output(run: Mapping[str, object], own_cost: Mapping[str, object], region: str) -> dict[str, object]:
@@ -61,7 +61,14 @@ def _ranking_lines(run: Mapping[str, object]) -> list[str]:
     failure = _ranking_failure(run)
     if failure:
         return [f"Top contributors could not be ranked: {failure['error']}: {failure['cause']}"]
-    rows = part(part(part(run, "got"), "output"), "results").get("topContributors")
+    return contributor_lines(part(part(part(run, "got"), "output"), "results"))
+
+
+def contributor_lines(ranking: Mapping[str, object]) -> list[str]:
+    """Return the first rows of a ranking, or why there are none."""
+    if "cause" in ranking:
+        return [f"Top contributors could not be ranked: {ranking.get('status')}: {ranking['cause']}"]
+    rows = ranking.get("topContributors")
     contributors = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     lines = [f"  {rank}. {_contributor(row)}" for rank, row in enumerate(contributors, 1)]
     return ["Top contributors:", *lines] if lines else ["Top contributors: the ranking has no rows."]

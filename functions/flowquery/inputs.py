@@ -55,13 +55,13 @@ def parse_query(event: object) -> Query:
 def parse_family(fields: Mapping[str, object]) -> Family:
     if fields.get("family") is None:
         return Family.DATA
-    return Family(_choice(fields, "family", tuple(Family)))
+    return Family(parse_choice(fields, "family", tuple(Family)))
 
 
 def parse_selection(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> Selection:
     """Return metric, category and window; `allowed` has the enums of the service model."""
-    metric_name = _choice(fields, "metricName", allowed["metricName"])
-    destination_category = _choice(fields, "destinationCategory", allowed["destinationCategory"])
+    metric_name = parse_choice(fields, "metricName", allowed["metricName"])
+    destination_category = parse_choice(fields, "destinationCategory", allowed["destinationCategory"])
     start_time, end_time = parse_time(fields, "startTime"), parse_time(fields, "endTime")
     if end_time <= start_time:
         raise InvalidInput(f"endTime: expected a time after startTime, got {fields['endTime']!r}")
@@ -108,6 +108,41 @@ def parse_seconds(fields: Mapping[str, object], field: str, default: float, at_l
     if not at_least <= seconds <= at_most:
         raise InvalidInput(f"{field}: expected a number from {at_least:g} to {at_most:g}, got {_shown(value)}")
     return seconds
+
+
+def parse_list(fields: Mapping[str, object], field: str, at_least: int, at_most: int) -> list[object]:
+    """Return a list that is required, of so many items."""
+    value = _required(fields, field)
+    if not isinstance(value, list) or not at_least <= len(value) <= at_most:
+        got = f"{len(value)} of them" if isinstance(value, list) else _type_name(value)
+        raise InvalidInput(f"{field}: expected a list of {at_least} to {at_most}, got {got}")
+    return value
+
+
+def parse_choices(fields: Mapping[str, object], field: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a list of different names out of those allowed; all of them where the field is absent."""
+    if fields.get(field) is None:
+        return allowed
+    names = parse_list(fields, field, 1, len(allowed))
+    chosen = tuple(parse_choice({field: name}, field, allowed) for name in names)
+    if len(set(chosen)) < len(chosen):
+        raise InvalidInput(f"{field}: expected each name once, got {_shown(names)}")
+    return chosen
+
+
+def parse_number(fields: Mapping[str, object], field: str) -> float:
+    try:
+        return _finite(_required(fields, field))
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput(f"{field}: expected a number, got {_shown(fields[field])}") from None
+
+
+def parse_flag(fields: Mapping[str, object], field: str) -> bool:
+    """Return true or false; false where the field is absent."""
+    value = fields.get(field)
+    if value is not None and type(value) is not bool:
+        raise InvalidInput(f"{field}: expected true or false, got {_shown(value)}")
+    return bool(value)
 
 
 def parse_count(
@@ -165,7 +200,7 @@ def _required(fields: Mapping[str, object], field: str) -> object:
     raise InvalidInput(f"{field}: required, but missing{hint}")
 
 
-def _choice(fields: Mapping[str, object], field: str, allowed: tuple[str, ...]) -> str:
+def parse_choice(fields: Mapping[str, object], field: str, allowed: tuple[str, ...]) -> str:
     value = _required(fields, field)
     if type(value) is not str or value not in allowed:
         raise InvalidInput(f"{field}: expected one of {', '.join(allowed)}, got {_shown(value)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,15 @@ class Poll:
     transitions: int = 0
     requests: int = 0
     gb_seconds: float = 0.0
+
+    def plus(self, transitions: int, requests: int, gb_seconds: float) -> Poll:
+        """Return it with what a step took."""
+        return replace(
+            self,
+            transitions=self.transitions + transitions,
+            requests=self.requests + requests,
+            gb_seconds=self.gb_seconds + gb_seconds,
+        )
 
     @property
     def last_status(self) -> str | None:

@@ -16,19 +16,19 @@ from flowquery.model import Family, Query, Selection
 from flowquery.sdk import CONFIG, named_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from botocore.model import OperationModel, Shape
     from mypy_boto3_networkflowmonitor import NetworkFlowMonitorClient
-    from mypy_boto3_networkflowmonitor.type_defs import (
-        GetQueryResultsWorkloadInsightsTopContributorsDataOutputTypeDef as ResultsPage,
-    )
+
+    Reply = Mapping[str, object]
 
 MAX_PAGES = 10_000
 _PYTHON_TYPES: Mapping[str, type] = {"string": str, "double": float, "float": float, "integer": int, "long": int}
 
-# No operation takes a client token, so a second attempt of a start may be a second query.
-START_CONFIG = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+# No operation takes a client token, so a second attempt of a start may be a second query; and a sweep has to see each
+# throttle.
+ONE_ATTEMPT = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
 
 @cache
@@ -56,7 +56,7 @@ def start_query(scope_id: str, selection: Selection, family: Family = Family.DAT
     if selection.limit is not None and "limit" in _start_members(family):
         request["limit"] = selection.limit
     try:
-        reply = _call(family, "StartQuery", request, START_CONFIG)
+        reply = _call(family, "StartQuery", request, ONE_ATTEMPT)
     except TransientFault as fault:
         raise TransientFault(f"{fault}; a query may have been started, and a retry may start a second one") from fault
     if not is_id(reply["queryId"]):
@@ -64,47 +64,53 @@ def start_query(scope_id: str, selection: Selection, family: Family = Family.DAT
     return Query(scope_id, str(reply["queryId"]), family)
 
 
-def get_query_status(query: Query) -> str:
+def get_query_status(query: Query, config: Config | None = None) -> str:
     """Return the status as the service says it (the family's GetQueryStatus).
 
     The enum of the service model is not enforced: a newer status passes, for the caller to decide.
     """
-    reply = _call(query.family, "GetQueryStatus", _ids(query))
+    reply = _call(query.family, "GetQueryStatus", _ids(query), config)
     if not is_status(reply["status"]):
         raise MalformedReply(f"GetQueryStatus{query.family}: the reply's status is not a name")
     return str(reply["status"])
 
 
-def stop_query(query: Query) -> None:
+def stop_query(query: Query, config: Config | None = None) -> None:
     """Stop a query (the family's StopQuery)."""
-    _call(query.family, "StopQuery", _ids(query))
+    _call(query.family, "StopQuery", _ids(query), config)
 
 
-def results_pages(query: Query) -> Iterator[ResultsPage]:
+def results_page(query: Query, token: str | None = None, config: Config | None = None) -> Reply:
+    """Return one page of the results (the family's GetQueryResults)."""
+    request = {**_ids(query), **({"nextToken": token} if token else {})}
+    return _call(query.family, "GetQueryResults", request, config)
+
+
+def results_pages(query: Query, get: Callable[[Query, str | None], Reply] = results_page) -> Iterator[Reply]:
     """Yield the pages of the results (the family's GetQueryResults), every one or an error.
 
     botocore's paginator ends early and quietly on a cut page, and never on tokens that alternate.
     """
-    request, tokens = _ids(query), set[str]()
+    token, tokens = None, set[str]()
     while True:
-        page = _call(query.family, "GetQueryResults", request)
-        yield cast("ResultsPage", page)
-        token = page.get("nextToken")
+        page = get(query, token)
+        yield page
+        token = cast("str | None", page.get("nextToken"))
         if not token:
             return
         if token in tokens or len(tokens) == MAX_PAGES:
             raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {len(tokens) + 2})")
-        tokens.add(str(token))
-        request["nextToken"] = str(token)
+        tokens.add(token)
 
 
 def _ids(query: Query) -> dict[str, str]:
     return {"scopeId": query.scope_id, "queryId": query.query_id}
 
 
-def _call(family: Family, verb: str, members: Mapping[str, object], *config: Config) -> Mapping[str, object]:
-    with named_errors():  # without a config it is the client that handlers make at their start, not a second one
-        return cast("Mapping[str, object]", getattr(client(*config), xform_name(f"{verb}{family}"))(**members))
+def _call(family: Family, verb: str, members: Mapping[str, object], config: Config | None = None) -> Reply:
+    made = client() if config is None else client(config)  # the one that handlers make at their start, not a second
+    with named_errors():
+        return cast("Reply", getattr(made, xform_name(f"{verb}{family}"))(**members))
 
 
 def _start_members(family: Family) -> Mapping[str, Shape]:

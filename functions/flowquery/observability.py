@@ -21,6 +21,7 @@ UNITS = {
     "Throttles": MetricUnit.Count,
     "DetectionLag": MetricUnit.Seconds,
     "QuerySeconds": MetricUnit.Seconds,
+    "SweepSeconds": MetricUnit.Seconds,
     "RunDollars": MetricUnit.NoUnit,
 }
 

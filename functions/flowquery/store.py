@@ -135,9 +135,18 @@ def put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str])
     raise TransientFault(f"PutObject: another put of s3://{bucket}/{key} is under way")
 
 
+def about_software() -> dict[str, str]:
+    return {"schemaversion": SCHEMA_VERSION, "softwareversion": VERSION}
+
+
+def stored_digest(bucket: str, key: str) -> str | None:
+    """Return the sha256 that an object's metadata says (HeadObject)."""
+    with named_errors():
+        return client().head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
+
+
 def _about(fetch: Fetch) -> dict[str, str]:
-    asked = {name.lower(): str(value) for name, value in fetch.to_json().items()}
-    return {**asked, "schemaversion": SCHEMA_VERSION, "softwareversion": VERSION}
+    return {**{name.lower(): str(value) for name, value in fetch.to_json().items()}, **about_software()}
 
 
 def _stored_summary(fetch: Fetch, bucket: str, key: str) -> Summary:

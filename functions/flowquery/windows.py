@@ -13,11 +13,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.model import Family, timestamp_text
+from flowquery.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-TABLES = {Family.DATA: "results", Family.RANKING: "contributors"}
 _FORM = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)-([0-9a-f]{8})\.jsonl\.gz", re.ASCII)
 
@@ -75,7 +75,7 @@ def digest(pairs: Collection[Pair]) -> str:
 
 def prefix(scope_id: str, window: Window, family: Family = Family.DATA) -> str:
     """Return how the keys begin of all objects that hold windows of a sweep of that day."""
-    return f"{TABLES[family]}/date={window.start_time:%Y-%m-%d}/{scope_id}-sweep-"
+    return f"{TABLES[family].prefix}/date={window.start_time:%Y-%m-%d}/{scope_id}-sweep-"
 
 
 def key(

@@ -1,0 +1,260 @@
+"""One round of a sweep: start what may be started, look at what runs, all under one pace, and hold while that pays.
+
+One request is under way at a time, so a rate is not reached that is higher than calls a second one after another.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from flowquery import clock
+from flowquery.errors import FlowqueryError, QuotaExceeded, Throttled, TransientFault
+from flowquery.model import ENDED, IN_PROGRESS, Poll, Status
+from flowquery.polling import POLICY, Decision, Limits, charge_retries, count_check, decide
+from flowquery.sweep import WAITING, Asked, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flowquery.model import Family, Query, Selection
+
+    Measure = Callable[[str, float], object]
+
+Answer = TypeVar("Answer")
+
+MOST_HOLD_SECONDS = 840.0  # a Lambda function runs for 900 s at most
+MARGIN_SECONDS = 60.0  # a query that is given up is told to stop, in several attempts
+MOST_FAULTS = 3  # of a start or a stop
+QUOTA_SECONDS, LONGEST_QUOTA_SECONDS = 5.0, 60.0  # until a start is tried again, unless a query ends before
+ERRORS = {Status.FAILED.value: "QueryFailed", Status.CANCELED.value: "QueryCanceled"}
+
+
+class Calls(NamedTuple):
+    """The calls of `flowquery.nfm`, each sent once: that one was throttled has to be seen here."""
+
+    start: Callable[[str, Selection, Family], Query]
+    look: Callable[[Query], str]
+    stop: Callable[[Query], object]
+
+
+class Round:
+    """The work of one invocation; `sweep` is what is known so far."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        calls: Calls,
+        remaining: Callable[[], float],
+        retry_count: int = 0,
+        measure: Measure = lambda *_: None,
+    ) -> None:
+        self._calls, self._measure = calls, measure
+        self._began = clock.monotonic()
+        self._hold = max(min(MOST_HOLD_SECONDS, remaining() - MARGIN_SECONDS), 0.0)
+        self._unsaved_since: float | None = None
+        self._refusals = 0
+        self.sweep = replace(sweep, poll=charge_retries(sweep.poll, retry_count))
+        self._spent_before = self.sweep.poll.elapsed_seconds
+        if retry_count:  # an attempt that was lost may have started any of which nothing is known
+            queries = (replace(a, unclear=a.unclear or a.status == WAITING) for a in sweep.queries)
+            self.sweep = replace(self.sweep, queries=tuple(queries))
+
+    @property
+    def now(self) -> float:
+        """Seconds of the sweep's budget."""
+        return self._spent_before + clock.monotonic() - self._began
+
+    def run(self) -> float:
+        """Work until all have ended or it is time to hand over; return the seconds to wait before the next round."""
+        while (ready_at := self._ready_at()) is not None:
+            if self._hands_over(ready_at):
+                return ready_at - self.now
+            self._sleep_until(ready_at)
+            self._act()
+            self._give_up_waiting()
+        return 0.0
+
+    def _ready_at(self) -> float | None:
+        """Return when there is something to do that the pace allows; None once all have ended."""
+        looks = [asked.due_at for asked in self.sweep.queries if asked.runs]
+        first = min([self.sweep.starts_at, *looks] if self._waiting() else looks, default=None)
+        return None if first is None else max(first, self.sweep.pace.ready_at)
+
+    def _hands_over(self, ready_at: float) -> bool:
+        """Tell whether the round is over: at the end of the hold, or where only waits are left that holding costs more.
+
+        Also once all are started, or a minute after the first start: ids that no other step knows would be lost with
+        this invocation.
+        """
+        if ready_at > self._spent_before + self._hold:
+            return True
+        if self._unsaved_since is not None:
+            return not self._waiting() or self.now >= self._unsaved_since + POLICY.longest_blind_hold
+        youngest = min((self.now - asked.started_at for asked in self.sweep.queries if asked.runs), default=0.0)
+        return ready_at > self.now and not self._waiting() and not POLICY.holding_pays(youngest)
+
+    def _act(self) -> None:
+        """Start one if one may be started, else look at the one that is likeliest to have ended.
+
+        Of a query that has gone on for t seconds and was seen to run w seconds ago, that is w / t, as in PollPolicy.
+        """
+        now = self.now
+        if self._waiting() and self.sweep.starts_at <= now:
+            self._start(next(index for index, asked in enumerate(self.sweep.queries) if asked.status == WAITING))
+            return
+        due = [(index, asked) for index, asked in enumerate(self.sweep.queries) if asked.runs and asked.due_at <= now]
+        if due:
+            self._look(max(due, key=lambda pair: (now - pair[1].looked_at) / (now - pair[1].started_at))[0])
+
+    def _start(self, index: int) -> None:
+        sweep, asked = self.sweep, self.sweep.queries[index]
+        try:
+            query = self._call(lambda: self._calls.start(sweep.scope_id, sweep.selection(asked), sweep.family))
+        except (Throttled, QuotaExceeded, TransientFault) as refusal:
+            self._put_off(index, refusal)
+        except FlowqueryError as error:
+            self._end(index, asked.fail(type(error).__name__, str(error)))
+        else:
+            now, self._refusals = self.now, 0
+            self._unsaved_since = now if self._unsaved_since is None else self._unsaved_since
+            due_at = now + POLICY.shortest_interval * (1 + random.random())  # noqa: S311 jitter is no secret
+            started = replace(asked, query_id=query.query_id, status=Status.QUEUED.value, faults=0)
+            started = replace(started, started_at=now, looked_at=now, due_at=due_at)
+            self.sweep = replace(self.sweep.put(index, started), progressed_at=now)
+
+    def _put_off(self, index: int, refusal: Throttled | QuotaExceeded | TransientFault) -> None:
+        """Try the start again later; after an unclear outcome a second query may run, so that seldom."""
+        self.sweep = replace(self.sweep, refused=type(refusal).__name__)
+        if isinstance(refusal, Throttled):
+            return
+        self._refusals += 1
+        pause = min(QUOTA_SECONDS * 2 ** (self._refusals - 1), LONGEST_QUOTA_SECONDS)
+        self.sweep = replace(self.sweep, starts_at=self.now + pause)
+        if isinstance(refusal, TransientFault):
+            asked = self.sweep.queries[index]
+            asked = replace(asked, faults=asked.faults + 1, unclear=True)
+            if asked.faults == MOST_FAULTS:
+                self._end(index, asked.fail("TransientFault", str(refusal)))
+            else:
+                self.sweep = self.sweep.put(index, asked)
+
+    def _look(self, index: int) -> None:
+        asked, began = self.sweep.queries[index], self.now
+        asked = replace(asked, checks=asked.checks + 1)
+        try:
+            status = self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True)
+        except (Throttled, TransientFault) as fault:
+            faults = 0 if isinstance(fault, Throttled) else asked.faults + 1  # the pace yields to throttles
+            self._go_on(index, replace(asked, faults=faults), self.now - began)
+        except FlowqueryError as error:
+            self._end(index, asked.fail(type(error).__name__, str(error)))
+        else:
+            if status in IN_PROGRESS:
+                self._go_on(index, replace(asked, status=status, looked_at=began, faults=0), self.now - began)
+                return
+            self._measure("DetectionLag", round(self.now - asked.looked_at, 3))
+            self._end(index, self._ended(replace(asked, status=status)))
+
+    def _go_on(self, index: int, asked: Asked, call: float) -> None:
+        """Put the next look off as the status step would, or give the query up once its budget is spent."""
+        decision = self._decide(asked, call)
+        if decision.poll.exhausted:
+            told = self._stop(asked)
+            self._end(index, asked.fail("QueryTimedOut", f"{asked.status} after {self._spent(asked)}; {told}"))
+        else:
+            after = decision.poll.wait_seconds if decision.look_after is None else decision.look_after
+            self.sweep = self.sweep.put(index, replace(asked, due_at=self.now + after))
+
+    def _decide(self, asked: Asked, call: float) -> Decision:
+        poll = Poll(elapsed_seconds=self.now - asked.started_at, checks=asked.checks)
+        held = self.now - self._spent_before
+        limits = Limits(self._hold, self.sweep.timeout_seconds, held, call, asked.faults)
+        return decide(asked.status, poll, limits, random.random())  # noqa: S311 jitter is no secret
+
+    def _ended(self, asked: Asked) -> Asked:
+        if asked.status == Status.SUCCEEDED:
+            return asked
+        cause = f"Network Flow Monitor said {asked.status} after {self._spent(asked)}"
+        if asked.status in ENDED:
+            return asked.fail(ERRORS[asked.status], cause)
+        return asked.fail("UnknownStatus", f"{cause}; {self._stop(asked)}")
+
+    def _stop(self, asked: Asked) -> str:
+        """Tell the query to stop, and say whether that could be done."""
+        error: FlowqueryError | None = None
+        for _ in range(MOST_FAULTS):
+            self._sleep_until(self.sweep.pace.ready_at)
+            try:
+                self._call(lambda: self._calls.stop(self.sweep.query(asked)))
+            except (Throttled, TransientFault) as fault:
+                error = fault
+            except FlowqueryError as refusal:  # such as InvalidRequest, of one that has just ended
+                return f"stopping it was refused ({type(refusal).__name__})"
+            else:
+                return "told to stop"
+        return f"it could not be told to stop ({type(error).__name__})"
+
+    def stop_all(self) -> float:
+        """Stop whatever runs, and call off what waits."""
+        for index, asked in enumerate(self.sweep.queries):
+            if asked.runs:
+                self._end(
+                    index, asked.fail("QueryStopped", f"{asked.status} when the sweep broke; {self._stop(asked)}")
+                )
+            elif asked.status == WAITING:
+                self._end(index, asked.fail("NotStarted", "the sweep broke before"))
+        return 0.0
+
+    def _give_up_waiting(self) -> None:
+        """Call off what waits where nothing was started and nothing ended for as long as one query may take."""
+        sweep = self.sweep
+        if self._waiting() and self.now - sweep.progressed_at >= sweep.timeout_seconds:
+            cause = f"could not be started for {sweep.timeout_seconds:g} s"
+            for index, asked in enumerate(sweep.queries):
+                if asked.status == WAITING:
+                    self._end(index, asked.fail(sweep.refused or "Throttled", cause))
+
+    def _end(self, index: int, asked: Asked) -> None:
+        """Note that one has ended, which may be what a quota waits for."""
+        now = self.now
+        self.sweep = replace(self.sweep.put(index, asked), progressed_at=now, starts_at=min(self.sweep.starts_at, now))
+
+    def _waiting(self) -> bool:
+        return any(asked.status == WAITING for asked in self.sweep.queries)
+
+    def _spent(self, asked: Asked) -> str:
+        return f"{self.now - asked.started_at:.1f} s and {asked.checks} checks"
+
+    def _call(self, call: Callable[[], Answer], *, counts: bool = False) -> Answer:
+        """Send a request under the pace; `counts` those that are looks at a status."""
+        self.sweep = replace(self.sweep, pace=self.sweep.pace.sent(self.now))
+        try:
+            answer = call()
+        except (Throttled, TransientFault) as fault:
+            if isinstance(fault, Throttled):
+                self.sweep = replace(self.sweep, pace=self.sweep.pace.throttled(self.now))
+                self._measure("Throttles", 1)
+            self._count(type(fault).__name__, counts)
+            raise
+        if counts:
+            self._count(str(answer) if answer in frozenset(Status) else "UnknownStatus", counts)
+        return answer
+
+    def _count(self, outcome: str, counts: bool) -> None:
+        poll = count_check(self.sweep.poll, outcome)
+        self.sweep = replace(self.sweep, poll=poll if counts else replace(poll, checks=poll.checks - 1))
+        if counts:
+            self._measure("StatusChecks", 1)
+
+    def answer(self, wait_seconds: float, memory_mb: str | int, retry_count: int = 0) -> Sweep:
+        """Return the sweep with what the round took, and the wait in whole seconds: a short one costs less held."""
+        wait = round(wait_seconds) if wait_seconds >= POLICY.round_seconds / 3 else 0  # a Wait is one more transition
+        poll = replace(self.sweep.poll, wait_seconds=wait, elapsed_seconds=self.now + wait)
+        used = clock.gb_seconds(self._began, memory_mb)
+        return replace(self.sweep, poll=poll.plus(2 + bool(wait), 1 + retry_count, used))
+
+    def _sleep_until(self, moment: float) -> None:
+        if moment > self.now:
+            clock.sleep(max(moment - self.now, 0.001))  # less than the clock can tell would be no time at all
