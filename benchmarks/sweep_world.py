@@ -7,7 +7,9 @@ import itertools
 import json
 import logging
 import os
+import random
 import threading
+import warnings
 import zipfile
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from unittest import mock
 import yaml
 
 from benchmarks.plans import CALL
+from benchmarks.virtual_time import SEED
 from localaws.clock import TurnedClock
 from localaws.lambda_runtime import InProcessRuntime
 from localaws.networkflowmonitor.models import Script
@@ -79,7 +82,7 @@ class World:
         self._aws, self._clock = aws, clock
         self._scopes = map("scope-{}".format, itertools.count())  # no run finds what another has stored
         self.run_query = outputs["RunQueryArn"]
-        self.sweep_scope = outputs.get("SweepScopeArn")
+        self.sweep_scope = outputs["SweepScopeArn"]
         self.plain_loop = self._deploy_plain_loop(outputs["ResultsBucketName"])
 
     def loop(self, seconds: float) -> Spent:
@@ -93,7 +96,6 @@ class World:
 
     def sweep(self, durations: Sequence[float], limit: float | None = None, **more: object) -> Spent:
         """Run SweepScope with as many queries as there are durations, against a limit of requests a second."""
-        assert self.sweep_scope
         event = {"scopeId": next(self._scopes), **sweep(len(durations)), **more}
         return self._run(self.sweep_scope, event, _script(durations, limit))
 
@@ -157,7 +159,9 @@ def _script(durations: Sequence[float], limit: float | None = None) -> Script:
 def deployed() -> Iterator[World]:
     """Deploy the stack; everything that would wait turns the clock."""
     clock = TurnedClock()
+    random.seed(SEED)  # the jitter of production
     logging.getLogger("moto").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "No application metrics")  # Powertools
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         redirect_stdout(nowhere),  # the handlers' logs

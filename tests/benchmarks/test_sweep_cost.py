@@ -22,17 +22,18 @@ def spent(transitions: int = 12, seconds: float = 15.75, calls: int = 5) -> Spen
     return Spent(transitions, 5, 0.1, seconds, made, {})
 
 
-def test_a_small_run_measures_every_rival_on_the_same_queries() -> None:
+def test_a_small_run_measures_everybody_on_the_same_queries() -> None:
     # In a process of its own: moto's backends are global.
     command = [sys.executable, "-m", "benchmarks.sweep_cost", "--queries", "1", "2", "--seeds", "1", "--json"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     report: dict[str, Any] = json.loads(ran.stdout)
     for count, rows in report["queries"].items():
-        assert {CHILDREN, LOOPS, EXPRESS, ONE_EXPRESS} <= rows.keys()
+        assert {OURS, CHILDREN, LOOPS, EXPRESS, ONE_EXPRESS} == rows.keys()
         assert rows[EXPRESS]["transitions"] == 1 + int(count)
         assert rows[EXPRESS]["calls"] == rows[LOOPS]["calls"] == rows[LOOPS]["requests"]
         assert rows[CHILDREN]["requests"] == 3 * int(count)
+        assert rows[OURS]["transitions"] < rows[LOOPS]["transitions"]
         assert all(row["dollars"] > 0 and row["seconds"] > 5 for row in rows.values())
     one, two = (report["queries"][count][LOOPS]["transitions"] for count in ("1", "2"))
     # Beside the Map: a start, results, and rounds of three.
@@ -104,7 +105,7 @@ def test_targets_are_judged_and_told(capsys: pytest.CaptureFixture[str]) -> None
     def row(transitions: float, express: float = 0.0) -> Row:
         return Row(transitions, 10, 200, 1.0, 40, express)
 
-    limits = {33: [Limited(0, 200, 10, 42, 0.95)], 132: [Limited(0, 900, 9, 200, 0.9), Limited(1, 800, 9, 200, 0.8)]}
+    limits = {33: [Limited(0, 200, 10, 42, 0.95)], 132: [Limited(0, 900, 9, 200, 0.86), Limited(1, 800, 9, 200, 0.8)]}
     ours = {(OURS, count): row(transitions) for count, transitions in ((1, 6), (33, 10), (66, 14), (99, 18), (132, 22))}
     rows = {**ours, (LOOPS, 33): row(500), (CHILDREN, 33): row(300), (EXPRESS, 33): row(34, 0.001)}
 
@@ -113,7 +114,7 @@ def test_targets_are_judged_and_told(capsys: pytest.CaptureFixture[str]) -> None
 
     assert [target.met for target in report.targets] == [True] * 4 + [True, True, False, False, True]
     table = capsys.readouterr().out
-    assert all(name in table for name in (OURS, LOOPS, "95% of the limit", "pass", "FAIL"))
+    assert all(name in table for name in (OURS, LOOPS, "95% of the limit", "at worst 80%", "pass", "FAIL"))
     assert json.loads(json.dumps(report.to_json()))["targets"][-1]["met"] is True
 
 
