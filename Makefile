@@ -9,7 +9,7 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help run sql serve test verify check format build deploy lock clean frontier cold-start throughput setup setup-sam
+.PHONY: help run sql serve test verify check format build deploy lock clean frontier cold-start throughput sweep-cost setup setup-sam
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ cold-start: build setup ## what starting costs, beside plain boto3 (two minutes;
 
 throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (three minutes)
 	@PYTHONPATH=.:functions $(BIN)/python -m benchmarks.results_throughput
+
+sweep-cost: setup ## what many queries cost, beside a Map of loops and Express children (three minutes)
+	@$(BIN)/python -m benchmarks.sweep_cost
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
