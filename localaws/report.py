@@ -42,7 +42,7 @@ def write_report(
         _header(output, title, unit),
         _chart(series, unit) if series else _nothing(),
         _series_table(series, unit) if series else "",
-        _contributors_table(contributors, unit) if contributors else _ranking_failure(output),
+        _contributors_section(contributors, unit) if contributors else _ranking_failure(output),
         _points(series, unit) if series else "",
         _about(output, unit),
     ]
@@ -103,17 +103,22 @@ def _series_table(series: Sequence[Series], unit: str) -> str:
     )
 
 
-def _contributors_table(contributors: Sequence[Mapping[str, Any]], unit: str) -> str:
-    told = [name for name in CONTRIBUTOR_FIELDS if any(one.get(name) for one in contributors)]
+def _contributors_section(contributors: Sequence[Mapping[str, Any]], unit: str) -> str:
+    note = f"The top contributors of the window, in {shown(unit)}."
+    return section("Who is behind it", note, contributors_table("Top contributors", contributors))
+
+
+def contributors_table(name: str, contributors: Sequence[Mapping[str, Any]]) -> str:
+    """Return ranked rows as a table of what is known of them."""
+    told = [field for field in CONTRIBUTOR_FIELDS if any(one.get(field) for one in contributors)]
     rows = []
     for rank, one in enumerate(contributors[:MOST_SERIES], start=1):
-        cells = "".join(f"<td>{label(str(one.get(name) or ''))}</td>" for name in told)
+        cells = "".join(f"<td>{label(str(one.get(field) or ''))}</td>" for field in told)
         rows.append(
             f'<tr><th scope="row" class="number">{rank}</th><td class="number">{number(one["value"])}</td>{cells}</tr>'
         )
-    head = ("rank", "value", *(CONTRIBUTOR_FIELDS[name] for name in told))
-    note = f"The top contributors of the window, in {shown(unit)}."
-    return section("Who is behind it", note, table("Top contributors", head, rows, {0, 1}))
+    head = ("rank", "value", *(CONTRIBUTOR_FIELDS[field] for field in told))
+    return table(name, head, rows, {0, 1})
 
 
 def _ranking_failure(output: Mapping[str, Any]) -> str:
@@ -137,7 +142,8 @@ def _points(series: Sequence[Series], unit: str) -> str:
     if len(times) > MOST_TIMES:
         note += f" The first {MOST_TIMES:,} of {len(times):,} times; the stored object has all."
     points = table("Points of the lines drawn", head, rows, set(range(1, len(head))))
-    return f"<section><details><summary>All points of the lines drawn</summary><p>{note}</p>{points}</details></section>"
+    inner = f"<summary>All points of the lines drawn</summary><p>{note}</p>{points}"
+    return f"<section><details>{inner}</details></section>"
 
 
 def _about(output: Mapping[str, Any], unit: str) -> str:
