@@ -208,7 +208,7 @@ def _table(drawn: HeatMap, indexes: Iterable[int], heads: Sequence[str], title: 
     for head in heads:
         table.add_column(head, justify="right")
     for category, row in zip(drawn.categories, drawn.cells, strict=True):
-        table.add_row(escape(visible(category)), *(_text(row[index]) for index in indexes))
+        table.add_row(escape(visible(category, 40)), *(_text(row[index]) for index in indexes))
     return table
 
 

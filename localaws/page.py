@@ -59,8 +59,13 @@ def about(title: str, facts: Mapping[str, object], cost: Mapping[str, Any]) -> s
         "Lambda GB-seconds": f"{cost['gbSeconds']:,.3f}",
         "US dollars": f"{cost['dollars']:.6f}" if "dollars" in cost else "not known in this Region",
     }
-    rows = [f'<tr><th scope="row">{name}</th><td>{shown(value, 1000)}</td></tr>' for name, value in every.items()]
-    return section(title, "", f'<table class="about"><tbody>{"".join(rows)}</tbody></table>')
+    return section(title, "", listed((name, shown(value, 1000)) for name, value in every.items()))
+
+
+def listed(facts: Iterable[tuple[str, str]]) -> str:
+    """Return names and their values, HTML already, below each other on a phone."""
+    rows = "".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in facts)
+    return f'<table class="about"><tbody>{rows}</tbody></table>'
 
 
 def section(title: str, note: str, content: str) -> str:

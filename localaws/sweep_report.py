@@ -8,7 +8,7 @@ from typing import Any
 
 from flowquery.wording import number, shown, subject
 from localaws import heatmap
-from localaws.page import Fact, about, cost_card, header, label, minute, page, section, span, table
+from localaws.page import Fact, about, cost_card, header, label, listed, minute, page, section, span, table
 from localaws.report import contributors_table
 
 MOST_QUERIES = 600  # in the table
@@ -50,15 +50,17 @@ def _windows(windows: Sequence[Mapping[str, Any]]) -> str:
 def _facts(output: Mapping[str, Any], seconds: float | None) -> Iterable[Fact]:
     queries, counts = output["queries"], output["counts"]
     good = counts.get("SUCCEEDED", 0) + counts.get("STORED", 0)
-    ends = "<br>".join(f"{count:,} {shown(name)}" for name, count in counts.items() if name != "SUCCEEDED")
-    yield "Succeeded", f"{good:,} of {len(queries):,}", ends or "none failed"
+    told = {name: f"{count:,} {shown(name)}" for name, count in counts.items() if name != "SUCCEEDED"}
+    if "STORED" in told:
+        told["STORED"] = f"{counts['STORED']:,} stored by an earlier run"
+    yield "Succeeded", f"{good:,} of {len(queries):,}", "<br>".join(told.values()) or "none failed"
     findings = [query for query in queries if query["finding"]]
-    where = [f"{shown(query['metricName'])} {shown(query['destinationCategory'])}" for query in findings[:3]]
-    more = f"and {len(findings) - 3:,} more" if len(findings) > 3 else ""
-    yield "Findings", f"{len(findings):,}", "<br>".join(filter(None, [*where, more])) or "no peak above a threshold"
+    where = list(dict.fromkeys(subject(query["metricName"], query["destinationCategory"]) for query in findings))
+    more = [f"and {len(where) - 3:,} more kinds"] if len(where) > 3 else []
+    yield "Findings", f"{len(findings):,}", "<br>".join([*map(shown, where[:3]), *more]) or "no peak above a threshold"
     rows = sum(query["rows"] or 0 for query in queries)
     without = sum(query["status"] == "SUCCEEDED" and not query["rows"] for query in queries)
-    yield "Data", f"{rows:,} points", f"{without:,} queries without data"
+    yield "Data", f"{rows:,} points", f"queries without data: {without:,}"
     yield cost_card(output["cost"])
     if seconds is not None:
         yield "Time", f"{seconds:,.1f} s", f"{seconds / max(1, len(queries)):.2f} s for each query"
@@ -78,42 +80,36 @@ def _heat_map(output: Mapping[str, Any]) -> str:
 def _queries(output: Mapping[str, Any]) -> str:
     """Return the table of all queries, those that somebody should look at first."""
     windows, queries = output["windows"], sorted(output["queries"], key=_urgency)
-    head = ["metric", "category", "status", "peak", "unit", "label", "at (UTC)", "rows", "window (UTC)", "cause"]
-    left_out = set()
-    if len(windows) == 1:
-        left_out.add(head.index("window (UTC)"))
-    if not any(query.get("cause") for query in queries):
-        left_out.add(head.index("cause"))
-    kept = [index for index in range(len(head)) if index not in left_out]
-    rows = []
-    for query in queries[:MOST_QUERIES]:
-        cells = _query(query, windows[query["window"]])
-        rows.append(f"<tr>{''.join(cells[index] for index in kept)}</tr>")
+    several = len(windows) > 1
+    head = ["metric", "category", "status", "peak", "unit", "label", "at (UTC)", "rows"]
+    rows = [_query(query, windows[query["window"]] if several else None) for query in queries[:MOST_QUERIES]]
     note = "What failed first, then findings, then the rest."
     if len(queries) > MOST_QUERIES:
         note += f" The first {MOST_QUERIES:,} of {len(queries):,}; the execution's output has all."
-    return section("Queries", note, table("Queries", [head[index] for index in kept], rows, {3, 7}))
+    return section("Queries", note, table("Queries", [*head, "window (UTC)"] if several else head, rows, {3, 7}))
 
 
 def _urgency(query: Mapping[str, Any]) -> int:
     return 0 if query["status"] not in ("SUCCEEDED", "STORED") else 1 if query["finding"] else 2
 
 
-def _query(query: Mapping[str, Any], window: Mapping[str, Any]) -> list[str]:
+def _query(query: Mapping[str, Any], window: Mapping[str, Any] | None) -> str:
     peak, rows = query["peak"], query["rows"]
     status = f"{shown(query['status'])}{', finding' if query['finding'] else ''}"
-    return [
-        f'<th scope="row">{shown(query["metricName"])}</th>',
+    cause = f'<span class="cause">{label(query["cause"], 1000)}</span>' if query.get("cause") else ""
+    cells = [
+        f'<th scope="row" class="key">{shown(query["metricName"])}</th>',
         f"<td>{shown(query['destinationCategory'])}</td>",
-        f"<td>{f'<strong>{status}</strong>' if _urgency(query) < 2 else status}</td>",
+        f"<td>{f'<strong>{status}</strong>' if _urgency(query) < 2 else status}{cause}</td>",
         f'<td class="number">{number(peak["value"]) if peak else "–"}</td>',
         f"<td>{shown(query['unit'] or '')}</td>",
         f"<td>{label(peak['label']) if peak else ''}</td>",
         f'<td class="time">{shown(minute(peak["timestamp"])) if peak else ""}</td>',
         f'<td class="number">{"–" if rows is None else f"{rows:,}"}</td>',
-        f'<td class="time">{shown(span(window["startTime"], window["endTime"]))}</td>',
-        f"<td>{label(query.get('cause', ''), 1000)}</td>",
     ]
+    if window:
+        cells.append(f'<td class="time">{shown(span(window["startTime"], window["endTime"]))}</td>')
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _rankings(contributors: Sequence[Mapping[str, Any]]) -> str:
@@ -129,13 +125,13 @@ def _rankings(contributors: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _objects(windows: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        f'<tr><th scope="row" class="time">{shown(span(window["startTime"], window["endTime"]))}</th>'
-        f"<td>{label('s3://{bucket}/{key}'.format_map(stored), 1000)}</td>"
-        f'<td class="number">{stored["rows"]:,}</td></tr>'
+    title = "What this run stored"
+    facts = [
+        (
+            shown(span(window["startTime"], window["endTime"])),
+            f"{stored['rows']:,} rows in {shown('s3://{bucket}/{key}'.format_map(stored), 1000)}",
+        )
         for window in windows
         for stored in window["objects"]
     ]
-    if not rows:
-        return section("What this run stored", "Nothing: there was no data, or earlier runs had stored it.", "")
-    return section("What this run stored", "", table("Stored objects", ("window", "object", "rows"), rows, {2}))
+    return section(title, "" if facts else "Nothing: earlier runs had stored it, or nothing succeeded.", listed(facts))

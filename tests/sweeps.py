@@ -76,7 +76,7 @@ def _all(index: int) -> list[dict[str, Any]]:
         ("DATA_TRANSFERRED", "UNCLASSIFIED"): failed("DATA_TRANSFERRED", "UNCLASSIFIED", index=index),
     }
     return [
-        special.get((metric, category)) or query(metric, category, scales[metric] * dice.random() ** 2, index)
+        special.get((metric, category)) or query(metric, category, scales[metric] * (0.01 + dice.random() ** 2), index)
         for metric in METRICS
         for category in CATEGORIES
     ]
