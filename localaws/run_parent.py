@@ -29,7 +29,7 @@ def run_parent(stage: Stage) -> bool:
         "SecondScopeId": SECOND_SCOPE_ID,
     }
     outputs = stage.aws.deploy(parameters, "parent", EXAMPLE / "template.yaml")
-    event = stage.event if stage.event is not None else json.loads((EXAMPLE / "event.json").read_text("utf-8"))
+    event: Any = stage.event if stage.event is not None else json.loads((EXAMPLE / "event.json").read_text("utf-8"))
     display = Display(stage)
     display.observe(lambda call: display.say_call(call, f" of {escape(call.scope_id[:8])}"))
     arn = start(stage, outputs["CompareScopesArn"], event)

@@ -1,4 +1,4 @@
-"""`make run WORKFLOW=sweep`: all metrics and categories of a scope, by SweepScope, as a grid that fills and a heat map."""
+"""`make run WORKFLOW=sweep`: every kind of traffic of a scope, by SweepScope, as a grid that fills and a heat map."""
 
 from __future__ import annotations
 
