@@ -111,7 +111,9 @@ def draw(grid: Grid) -> RenderableType:
     if len(starts) == 1:
         return table
     legend = ", ".join(f"{state.letter} {state.word}" for state in LEGEND)
-    return Group(table, Text(f"A letter for each of {len(starts)} windows: {legend}", style="dim"))
+    return Group(
+        table, Text(f"A letter for each of {len(starts)} windows, in the order of time:\n{legend}", style="dim")
+    )
 
 
 def _cell(states: list[State | None]) -> Text:

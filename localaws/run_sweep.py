@@ -49,8 +49,7 @@ def run_sweep(stage: Stage) -> bool:
     seconds = display.seconds
     output = output_of(outcome)
     _show_outcome(console, outcome, output)
-    if not outcome.succeeded or output["status"] != "SUCCEEDED" or output["finding"]:
-        show_alarms(stage, expected=True)
+    show_alarms(stage, expected=not outcome.succeeded or output["finding"])
     show_cost(stage)
     if output:
         publish(stage, write_sweep_report(output, _contributors(stage), seconds))
@@ -59,22 +58,24 @@ def run_sweep(stage: Stage) -> bool:
     return outcome.succeeded
 
 
-def planned(event: object) -> Iterator[Asked]:
-    """Return the queries that an input of SweepScope asks for; of one that it will refuse, as many as can be read."""
-    if not isinstance(event, dict):
-        return
-    windows = event["windows"] if isinstance(event.get("windows"), list) else [event]
+def planned(event: object) -> list[Asked]:
+    """Return the queries that an input of SweepScope asks for, or none where it will refuse the input."""
+    try:
+        return list(_asked(event))
+    except (AttributeError, TypeError, KeyError):
+        return []
+
+
+def _asked(event: Any) -> Iterator[Asked]:
     selections = event.get("selections") or [
         {"metricName": metric, "destinationCategory": category}
         for metric in event.get("metricNames") or METRICS
         for category in event.get("destinationCategories") or CATEGORIES
     ]
-    for window in windows:
+    for window in event.get("windows", [event]):
         for selection in selections:
-            try:
-                yield Asked(window["startTime"], selection["metricName"], selection["destinationCategory"])
-            except (TypeError, KeyError):
-                continue
+            names = (selection["metricName"], selection["destinationCategory"])
+            yield Asked(*(str(name) for name in (window["startTime"], *names)))
 
 
 def output_of(outcome: Outcome) -> Mapping[str, Any]:
