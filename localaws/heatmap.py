@@ -226,8 +226,9 @@ def write(drawn: HeatMap) -> str:
     """Return a table whose cells are coloured, with its legend."""
     rows = []
     for category, row in zip(drawn.categories, drawn.cells, strict=True):
-        name = shown(category).replace("_", "_<wbr>")
-        rows.append(f'<tr><th scope="row">{name}</th>{"".join(map(_data, row))}</tr>')
+        name = shown(category)
+        breaking = name.replace("_", "_<wbr>")  # which is read as a space
+        rows.append(f'<tr><th scope="row" aria-label="{name}">{breaking}</th>{"".join(map(_data, row))}</tr>')
     table = f'<table class="heat">{_head(drawn)}<tbody>{"".join(rows)}</tbody></table>'
     return f"{scrolling('Heat map of the highest peaks', table)}{_legend(drawn)}"
 
