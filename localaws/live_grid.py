@@ -122,6 +122,12 @@ def _cell(states: list[State | None]) -> Text:
     return Text.assemble(*((state.letter, state.style) if state else (" ", "") for state in states))
 
 
+def bar(of: str) -> Progress:
+    """Return a bar whose tasks have a field `faults`, which is shown behind it."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[faults]}"))
+    return Progress(TextColumn(of), *columns)
+
+
 class LiveGrid:
     """Shows a grid while `with` lasts."""
 
@@ -130,13 +136,7 @@ class LiveGrid:
         self.grid = Grid()
         self._lock = threading.Lock()
         self._faults: Counter[str] = Counter()
-        self._progress = Progress(
-            TextColumn("queries"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[faults]}"),
-        )
+        self._progress = bar("queries")
         self._task = self._progress.add_task("queries", total=None, faults="")
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=8, transient=True)
 

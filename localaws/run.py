@@ -275,7 +275,7 @@ def show_sql(stage: Stage, days: Sequence[str], window: Sequence[str]) -> None:
         for table in sql.TABLES:
             shutil.rmtree(folder / table, ignore_errors=True)
         sql.download(stage.aws.client("s3"), stage.outputs["ResultsBucketName"], folder)
-        sql.answer(console, sql.connect(folder), sql.saved("top_contributors"), [min(days), max(days), *window])
+        sql.answer(console, sql.connect(folder), sql.saved("top_contributors"), [min(days), max(days), *window], 10)
     if stage.keep:
         console.print('The objects stay for `make sql` and for make sql SQL="SELECT …".', markup=False)
 

@@ -104,6 +104,7 @@ def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--scenario", "nonsense"], "succeeded, slow, failed"),
+        (["--workflow", "nonsense"], "query, sweep, parent"),
         (["--event", "missing.json"], "events/run_query.json"),
         (["--event", "events"], "events/run_query.json"),
         (["--event", "README.md"], "not JSON"),
@@ -131,6 +132,27 @@ def test_an_input_that_the_workflow_refuses_is_1(content: str, tmp_path: Path) -
     assert ran.returncode == 1
     assert "FAILED InvalidInput" in ran.stdout
     assert "Alarm: Flowquery: InvalidInput" in ran.stdout
+
+
+@pytest.mark.parametrize(("scenario", "verdict"), [("succeeded", "LOUD"), ("failed", "ASK_AGAIN")])
+def test_the_parent_workflow_shows_the_verdict_of_each_scope(scenario: str, verdict: str, tmp_path: Path) -> None:
+    ran = localaws("run", "--workflow", "parent", "--scenario", scenario, home=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(re.findall(rf"│ {verdict} +│", ran.stdout)) == 2
+    assert ("sql/top_contributors.sql" in ran.stdout) == (scenario == "succeeded")
+    assert ran.stdout.count("Alarm: Flowquery: QueryFailed") == (2 if scenario == "failed" else 0)
+    assert ran.stderr == ""
+
+
+def test_a_parent_workflow_that_fails_is_1(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{}", "utf-8")
+
+    ran = localaws("run", "--workflow", "parent", "--event", str(event), home=tmp_path)
+
+    assert ran.returncode == 1
+    assert "FAILED States." in ran.stdout
 
 
 def test_make_alone_lists_the_commands() -> None:

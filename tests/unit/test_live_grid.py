@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from localaws.clock import TurnedClock
 from localaws.live_grid import Asked, Ended, Grid, LiveGrid, draw
 from localaws.networkflowmonitor.models import DATA, RANKING, Call, Query, Script
 
@@ -17,7 +18,7 @@ ASKED = Asked("2026-11-24T08:00:00Z", "TIMEOUTS", "INTERNET")
 def query(asked: Asked = ASKED, family: str = DATA) -> Query:
     start = datetime.fromisoformat(asked.start.removesuffix("Z"))
     end = start + timedelta(minutes=15)
-    return Query("scope", "q", Script(), asked.metric, start, end, family=family, destination_category=asked.category)
+    return Query("scope", "q", Script(), TurnedClock(), asked.metric, asked.category, start, end, family=family)
 
 
 def call(operation: str, outcome: str = "OK") -> Call:
