@@ -35,16 +35,17 @@ class State(NamedTuple):
 
 WAITING = State("waiting", ".", style="dim")
 STARTED = State("started", "s", style="cyan")
+FETCHED = State("fetched", "D", ended=True, style="bold green")
 STOPPED = State("STOPPED", "X", ended=True, style="bold red")
 BY_STATUS = {
     "QUEUED": State("queued", "q", style="yellow"),
     "RUNNING": State("running", "r", style="blue"),
-    "SUCCEEDED": State("done", "D", ended=True, style="green"),
+    "SUCCEEDED": State("done", "d", ended=True, style="green"),
     "FAILED": State("FAILED", "F", ended=True, style="bold red"),
     "CANCELED": State("CANCELED", "C", ended=True, style="bold red"),
 }
 UNKNOWN = State("unknown", "?", style="bold yellow")
-LEGEND = (WAITING, STARTED, *BY_STATUS.values(), STOPPED)
+LEGEND = (WAITING, STARTED, *BY_STATUS.values(), FETCHED, STOPPED)
 
 
 class Asked(NamedTuple):
@@ -94,6 +95,8 @@ def _state(call: Call) -> State | None:
         return STARTED if call.outcome == "OK" else None
     if call.operation.startswith("StopQuery"):
         return STOPPED if call.outcome == "OK" else None
+    if call.operation.startswith("GetQueryResults"):
+        return FETCHED if call.outcome == "OK" else None
     if not call.operation.startswith("GetQueryStatus") or call.outcome.endswith(("Exception", "Error")):
         return None
     return BY_STATUS.get(call.outcome, UNKNOWN)

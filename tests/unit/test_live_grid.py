@@ -45,7 +45,8 @@ def drawn(grid: Grid, width: int = 100) -> str:
         (call("StopQuery"), "STOPPED"),
         (call("GetQueryStatus", "ThrottlingException"), "waiting"),
         (call("StopQuery", "ValidationException"), "waiting"),
-        (call("GetQueryResults"), "waiting"),
+        (call("GetQueryResults"), "fetched"),
+        (call("GetQueryResults", "ResourceNotFoundException"), "waiting"),
     ],
 )
 def test_a_call_says_what_its_query_is_at(said: Call, word: str) -> None:
@@ -100,8 +101,8 @@ def test_of_several_windows_a_cell_has_a_letter_each_in_the_order_of_time() -> N
 
     shown = drawn(grid)
 
-    assert "│ .D " in shown
-    assert "D done" in shown
+    assert "│ .d " in shown
+    assert "d done" in shown
 
 
 def test_into_a_pipe_a_line_is_said_for_each_query_that_ends() -> None:
