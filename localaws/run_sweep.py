@@ -85,19 +85,20 @@ def output_of(outcome: Outcome) -> Mapping[str, Any]:
         return found
     for event in reversed(outcome.history):
         details = event.get("stateEnteredEventDetails") or event.get("stateExitedEventDetails") or {}
-        output = _find(json.loads(details.get("input") or details.get("output") or "null"))
-        if output:
-            return output
+        state = json.loads(details.get("input") or details.get("output") or "null")
+        if outputs := list(_outputs(state)):
+            return max(outputs, key=lambda output: len(output["queries"]))  # a ranking's is beside it, of fewer
     return {}
 
 
-def _find(value: object) -> Mapping[str, Any]:
-    """Return the member, at any depth, that is an output of a sweep."""
+def _outputs(value: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the members, at any depth, that are an output of a sweep."""
     if not isinstance(value, dict):
-        return {}
+        return
     if {"queries", "windows", "counts", "cost"} <= value.keys():
-        return value
-    return next((found for member in value.values() if (found := _find(member))), {})
+        yield value
+    for member in value.values():
+        yield from _outputs(member)
 
 
 def _show_outcome(console: Console, outcome: Outcome, output: Mapping[str, Any]) -> None:

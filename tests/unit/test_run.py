@@ -15,7 +15,7 @@ from localaws.run_parent import show_verdicts
 from localaws.run_sweep import output_of, planned
 from localaws.workflows import WORKFLOWS, workflow
 from tests.hostile import HOSTILE
-from tests.sweeps import swept, window
+from tests.sweeps import query, swept, window
 
 
 def ended(history: list[Any]) -> Outcome:
@@ -46,7 +46,8 @@ def test_an_input_that_the_sweep_will_refuse_plans_nothing(event: object) -> Non
 
 
 def test_a_failed_sweeps_output_is_what_its_last_states_had() -> None:
-    state = json.dumps({"scopeId": "s", "sweep": {"stored": swept()}})
+    ranking = swept(query("TIMEOUTS", "INTERNET"))
+    state = json.dumps({"scopeId": "s", "step": {"output": ranking}, "found": swept()})
     history: list[Any] = [
         {"type": "TaskStateExited", "stateExitedEventDetails": {"output": '{"queries": []}'}},
         {"type": "FailStateEntered", "stateEnteredEventDetails": {"input": state}},
