@@ -1,6 +1,7 @@
 # Needs only a Python 3.11 to 3.14; everything else is installed into this folder.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
+WORKFLOW ?= query
 SCENARIO ?= succeeded
 EVENT ?=
 PORT ?= 0
@@ -14,8 +15,8 @@ PYTEST := $(BIN)/python -m pytest -q -n 2
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
-	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --keep .run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+run: setup ## run a workflow on the loopback AWS (WORKFLOW=query, sweep or parent; EVENT=events/run_query.json SCENARIO=succeeded)
+	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --keep .run --workflow '$(WORKFLOW)' --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
 
 sql: setup ## query the results that the latest make run stored (SQL="SELECT label, max(value) FROM results GROUP BY label"; else a prompt)
 	@PYTHONPATH=.:functions $(BIN)/python -m localaws sql --folder .run "$$SQL"
