@@ -78,8 +78,8 @@ class FaultyRuntime(InProcessRuntime):
 
     def invoke(self, function: DeployedFunction, payload: bytes, request_id: str) -> Invocation:
         for name, faults in self.faults.items():
-            if name in function.name and faults:
-                body = json.dumps({"errorType": faults.pop(0), "errorMessage": "said Lambda"}).encode()
+            if name in function.name and faults and (fault := faults.pop(0)):  # an empty one is none
+                body = json.dumps({"errorType": fault, "errorMessage": "said Lambda"}).encode()
                 return Invocation(function, body, "Unhandled")
         return super().invoke(function, payload, request_id)
 
@@ -134,12 +134,15 @@ class Stack:
         contents = self.aws.client("s3").list_objects_v2(Bucket=self.outputs["ResultsBucketName"])
         return [stored["Key"] for stored in contents.get("Contents", [])]
 
-    def run(self, event: object, script: Script | None = None) -> Run:
+    def sweep(self, event: object, script: Script | None = None) -> Run:
+        return self.run(event, script, "SweepScopeArn")
+
+    def run(self, event: object, script: Script | None = None, machine: str = "RunQueryArn") -> Run:
         self.aws.network_flow_monitor.script = script or Script()
         if isinstance(event, dict) and "queryId" in event:
             self.aws.network_flow_monitor.add_query(SCOPE_ID, event["queryId"])
         sfn = self.aws.client("stepfunctions")
-        arn = sfn.start_execution(stateMachineArn=self.outputs["RunQueryArn"], input=json.dumps(event))["executionArn"]
+        arn = sfn.start_execution(stateMachineArn=self.outputs[machine], input=json.dumps(event))["executionArn"]
         return self.ended(arn)
 
     def ended(self, arn: str) -> Run:

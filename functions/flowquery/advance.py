@@ -6,11 +6,12 @@ One request is under way at a time, so a rate is not reached that is higher than
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from flowquery import clock
-from flowquery.errors import FlowqueryError, QuotaExceeded, Throttled, TransientFault
+from flowquery.errors import FlowqueryError, InvalidRequest, QuotaExceeded, Throttled, TransientFault
 from flowquery.model import ENDED, IN_PROGRESS, Poll, Status
 from flowquery.polling import POLICY, Decision, Limits, charge_retries, count_check, decide
 from flowquery.sweep import WAITING, Asked, Sweep
@@ -28,6 +29,7 @@ MOST_HOLD_SECONDS = 840.0  # a Lambda function runs for 900 s at most
 MARGIN_SECONDS = 60.0  # a query that is given up is told to stop, in several attempts
 MOST_FAULTS = 3  # of a start or a stop
 QUOTA_SECONDS, LONGEST_QUOTA_SECONDS = 5.0, 60.0  # until a start is tried again, unless a query ends before
+REFUSED = "stopping was refused"
 ERRORS = {Status.FAILED.value: "QueryFailed", Status.CANCELED.value: "QueryCanceled"}
 
 
@@ -149,7 +151,7 @@ class Round:
             faults = 0 if isinstance(fault, Throttled) else asked.faults + 1  # the pace yields to throttles
             self._go_on(index, replace(asked, faults=faults), self.now - began)
         except FlowqueryError as error:
-            self._end(index, asked.fail(type(error).__name__, str(error)))
+            self._end(index, self._give_up(asked, type(error).__name__, str(error)))
         else:
             if status in IN_PROGRESS:
                 self._go_on(index, replace(asked, status=status, looked_at=began, faults=0), self.now - began)
@@ -161,8 +163,7 @@ class Round:
         """Put the next look off as the status step would, or give the query up once its budget is spent."""
         decision = self._decide(asked, call)
         if decision.poll.exhausted:
-            told = self._stop(asked)
-            self._end(index, asked.fail("QueryTimedOut", f"{asked.status} after {self._spent(asked)}; {told}"))
+            self._end(index, self._give_up(asked, "QueryTimedOut", f"{asked.status} after {self._spent(asked)}"))
         else:
             after = decision.poll.wait_seconds if decision.look_after is None else decision.look_after
             self.sweep = self.sweep.put(index, replace(asked, due_at=self.now + after))
@@ -179,10 +180,18 @@ class Round:
         cause = f"Network Flow Monitor said {asked.status} after {self._spent(asked)}"
         if asked.status in ENDED:
             return asked.fail(ERRORS[asked.status], cause)
-        return asked.fail("UnknownStatus", f"{cause}; {self._stop(asked)}")
+        return self._give_up(asked, "UnknownStatus", cause)
+
+    def _give_up(self, asked: Asked, error: str, cause: str) -> Asked:
+        """Tell the query to stop, and say whether that could be done; one that has just succeeded is no failure."""
+        told = self._stop(asked)
+        if told == REFUSED:
+            with suppress(FlowqueryError):
+                if self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True) == Status.SUCCEEDED:
+                    return replace(asked, status=Status.SUCCEEDED.value)
+        return asked.fail(error, f"{told}; {cause}")
 
     def _stop(self, asked: Asked) -> str:
-        """Tell the query to stop, and say whether that could be done."""
         error: FlowqueryError | None = None
         for _ in range(MOST_FAULTS):
             self._sleep_until(self.sweep.pace.ready_at)
@@ -190,22 +199,21 @@ class Round:
                 self._call(lambda: self._calls.stop(self.sweep.query(asked)))
             except (Throttled, TransientFault) as fault:
                 error = fault
-            except FlowqueryError as refusal:  # such as InvalidRequest, of one that has just ended
-                return f"stopping it was refused ({type(refusal).__name__})"
+            except InvalidRequest:  # as of one that has just ended
+                return REFUSED
+            except FlowqueryError as refusal:
+                return f"not stopped ({type(refusal).__name__})"
             else:
                 return "told to stop"
-        return f"it could not be told to stop ({type(error).__name__})"
+        return f"not stopped ({type(error).__name__})"
 
-    def stop_all(self) -> float:
+    def stop_all(self) -> None:
         """Stop whatever runs, and call off what waits."""
         for index, asked in enumerate(self.sweep.queries):
             if asked.runs:
-                self._end(
-                    index, asked.fail("QueryStopped", f"{asked.status} when the sweep broke; {self._stop(asked)}")
-                )
+                self._end(index, self._give_up(asked, "QueryStopped", f"{asked.status} when the sweep broke"))
             elif asked.status == WAITING:
                 self._end(index, asked.fail("NotStarted", "the sweep broke before"))
-        return 0.0
 
     def _give_up_waiting(self) -> None:
         """Call off what waits where nothing was started and nothing ended for as long as one query may take."""

@@ -216,7 +216,7 @@ class Sweep:
         windows = tuple(parse_window(window) for window in parse_list(fields, "windows", 1, MOST_QUERIES))
         ceiling = parse_seconds(fields, "requestsPerSecond", 0, at_least=0.01, at_most=100)
         pace = parse_object(fields.get("pace"), "sweep.pace")
-        queries = parse_list(fields, "queries", 1, MOST_QUERIES)
+        queries = parse_list(fields, "queries", 0, MOST_QUERIES)
         return cls(
             scope_id=parse_id(fields, "scopeId"),
             windows=windows,

@@ -10,7 +10,7 @@ from flowquery import clock
 from flowquery.alarm import part
 from flowquery.cost import priced
 from flowquery.errors import FlowqueryError, MalformedReply, Throttled, TransientFault
-from flowquery.model import Family, Peak
+from flowquery.model import Family
 from flowquery.results import Fetch, Spool, Summary
 from flowquery.store import about_software, put_once, stored_digest, temporary_file
 from flowquery.sweep import STORED, SUCCEEDED, Asked, Stored, Sweep, pair_json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST_TRIES = 3  # of a query whose results do not come
 MOST_THROTTLES = 20  # of a page: each slows the pace down
-LONGEST_LABEL = 40
+LONGEST_LABEL, LONGEST_OTHER_LABEL = 40, 16  # characters; one that is not ASCII takes up to 12 bytes in JSON
 MOST_NAMED = 20  # queries of a ranking whose first rows the output names
 END_TRANSITIONS = 1  # the state that ends the execution
 
@@ -199,7 +199,10 @@ def _is_due(asked: Asked, window: int) -> bool:
 
 
 def _summed(asked: Asked, summary: Summary) -> Asked:
-    peak = summary.peak and Peak(summary.peak.value, summary.peak.label[:LONGEST_LABEL], summary.peak.timestamp)
+    peak = summary.peak
+    if peak:
+        longest = LONGEST_LABEL if peak.label[:LONGEST_LABEL].isascii() else LONGEST_OTHER_LABEL
+        peak = replace(peak, label=peak.label[:longest])
     return replace(asked, rows=summary.rows, unit=summary.unit, peak=peak, contributors=summary.contributors or ())
 
 

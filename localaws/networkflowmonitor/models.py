@@ -65,9 +65,9 @@ class Script:
         What successive looks at a query answer; the last one repeats. A name that ends in Exception is that error.
     start_faults, stop_faults, result_faults
         The errors that the first calls of an operation get.
-    series, seed, unit, page_size
-        The results. A page holds `page_size` series or rows. The unit of counted metrics is undocumented; Count is a
-        choice.
+    series, seed, unit, label, page_size
+        The results; labels are zones unless one is given. A page holds `page_size` series or rows. The unit of counted
+        metrics is undocumented; Count is a choice.
     ranking
         How queries of the ranking family go, and how many rows they give.
     seconds
@@ -92,6 +92,7 @@ class Script:
     series: int = 3
     seed: int = 0
     unit: str | None = None
+    label: str | None = None
     page_size: int = 2
     ranking: Ranking = field(default_factory=Ranking)
     seconds: tuple[float, ...] = ()
@@ -177,7 +178,9 @@ class Query:
         timestamps = [self.start_time + index * FIVE_MINUTES for index in range(count)]
         return [
             Series(
-                timestamps=timestamps, values=_values(dice, count), label=f"{area}{direction[0]}{number}-az{zone + 1}"
+                timestamps=timestamps,
+                values=_values(dice, count),
+                label=self.script.label or f"{area}{direction[0]}{number}-az{zone + 1}",
             )
             for zone in range(self.script.series)
         ]
