@@ -14,6 +14,7 @@ from flowquery.errors import MalformedReply, TransientFault
 from flowquery.inputs import is_id, is_status
 from flowquery.model import Family, Query, Selection
 from flowquery.sdk import CONFIG, named_errors
+from flowquery.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -85,16 +86,15 @@ def results_pages(query: Query) -> Iterator[ResultsPage]:
 
     botocore's paginator ends early and quietly on a cut page, and never on tokens that alternate.
     """
-    request, tokens = _ids(query), set[str]()
+    request, tokens = _ids(query), Seen()
     while True:
         page = _call(query.family, "GetQueryResults", request)
         yield cast("ResultsPage", page)
         token = page.get("nextToken")
         if not token:
             return
-        if token in tokens or len(tokens) == MAX_PAGES:
+        if len(tokens) == MAX_PAGES or not tokens.add(str(token)):
             raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {len(tokens) + 2})")
-        tokens.add(str(token))
         request["nextToken"] = str(token)
 
 
