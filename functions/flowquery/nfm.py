@@ -14,6 +14,7 @@ from flowquery.errors import MalformedReply, TransientFault
 from flowquery.inputs import is_id, is_status
 from flowquery.model import Family, Query, Selection
 from flowquery.sdk import CONFIG, named_errors
+from flowquery.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -91,16 +92,15 @@ def results_pages(query: Query, get: Callable[[Query, str | None], Reply] = resu
 
     botocore's paginator ends early and quietly on a cut page, and never on tokens that alternate.
     """
-    token, tokens = None, set[str]()
+    token, tokens = None, Seen()
     while True:
         page = get(query, token)
         yield page
         token = cast("str | None", page.get("nextToken"))
         if not token:
             return
-        if token in tokens or len(tokens) == MAX_PAGES:
+        if len(tokens) == MAX_PAGES or not tokens.add(token):
             raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {len(tokens) + 2})")
-        tokens.add(token)
 
 
 def _ids(query: Query) -> dict[str, str]:

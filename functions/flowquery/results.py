@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flowquery.errors import MalformedReply, ResultsTooLarge
 from flowquery.inputs import parse_object, parse_query, parse_selection
 from flowquery.model import SELECTION_FIELDS, Peak, Query, Selection
+from flowquery.seen import Seen
 from flowquery.tables import TABLES, Table
 
 if TYPE_CHECKING:
@@ -193,14 +194,14 @@ class _Tally:
     peak: Peak | None = None
     first: str = ""
     last: str = ""
-    labels: set[int] = field(default_factory=set)  # their hashes, since a label may be long
+    labels: Seen = field(default_factory=Seen)
     contributors: list[Contributor] = field(default_factory=list)
 
     def add(self, page: Page, batches: list[Batch]) -> bytes:
         """Count the page in and return its lines; a page is what memory has to hold."""
         self._add_unit(str(page.get("unit", "None")))
         for batch in batches:
-            self.labels.add(hash(batch.label))
+            self.labels.add(batch.label)
             if batch.values:
                 self._add_values(batch)
             if batch.contributor and len(self.contributors) < NAMED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -36,9 +37,12 @@ CONFIG = Config(
     user_agent_extra="flowquery",
 )
 
-# All series of a window have the same timestamps, and reading one takes longer than all else that a row needs.
+# All series of a window have the same timestamps, and reading one takes longer than all else that a row needs. The
+# SDK makes a parser for each reply: one with a blob parser of its own is a cycle, which stays until Python collects.
 _session = botocore.session.get_session()
-_session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=lru_cache(4096)(parse_timestamp))
+_session.get_component("response_parser_factory").set_parser_defaults(
+    timestamp_parser=lru_cache(4096)(parse_timestamp), blob_parser=base64.b64decode
+)
 boto3.setup_default_session(botocore_session=_session)
 
 _ERROR_BY_CODE: dict[str, type[FlowqueryError]] = {

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import boto3
 from botocore.config import Config
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
 MOST_NAMED_BYTES = 1024 * 1024
+PIECE_BYTES = 64 * 1024  # S3 takes no chunk of less than 8 KiB
 PUT_CONFIG = CONFIG.merge(Config(read_timeout=20))
 
 
@@ -123,7 +124,9 @@ def put_once(bucket: str, key: str, file: BinaryIO, metadata: Mapping[str, str])
         file.seek(0)
         try:
             with named_errors():
-                client().put_object(Bucket=bucket, Key=key, Body=file, IfNoneMatch="*", Metadata=metadata)
+                client().put_object(
+                    Bucket=bucket, Key=key, Body=cast("BinaryIO", _Pieces(file)), IfNoneMatch="*", Metadata=metadata
+                )
         except InvalidRequest as error:
             status = http_status(error.__cause__)
             if status == 412:
@@ -143,6 +146,16 @@ def stored_digest(bucket: str, key: str) -> str | None:
     """Return the sha256 that an object's metadata says (HeadObject)."""
     with named_errors():
         return client().head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
+
+
+class _Pieces:
+    """A file whose reader gets a piece at a time: the SDK asks for a megabyte, and holds it more than once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size: int = -1) -> bytes:
+        return self._read(min(size, PIECE_BYTES))
 
 
 def _about(fetch: Fetch) -> dict[str, str]:

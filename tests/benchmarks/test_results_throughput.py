@@ -27,6 +27,17 @@ def test_a_small_run_measures_everybody_and_every_layout(capsys: pytest.CaptureF
     assert all(name in text for name in (*CONTESTANTS, "top_contributors", "Parquet by day", "at most 0.20"))
 
 
+@pytest.mark.parametrize(("memory", "flat"), [(1.1e6, True), (1.11e6, False)])
+def test_memory_is_flat_where_it_grows_by_a_tenth_at_most_above_idle(memory: float, flat: bool) -> None:
+    ours = {20_000: {"memory": 1e6, "peak": 6e7, "stored": 1.0, "cpuSeconds": 1.0}}
+    ours[200_000] = {**ours[20_000], "memory": memory}
+    loop = {rows: {"memory": 1e8, "peak": 2e8, "stored": 9.0, "cpuSeconds": 9.0} for rows in ours}
+
+    told = results_throughput.targets({results_throughput.OURS: ours, results_throughput.LOOP: loop})
+
+    assert [target["met"] for target in told] == [True, flat, True, True]
+
+
 def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
     windows = results_throughput.store_windows(tmp_path / "windows", 1)
     layouts = [

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +31,7 @@ from flowquery import VERSION, nfm, store
 from flowquery.errors import MalformedReply, ResultsTooLarge, TransientFault
 from flowquery.model import Family, Peak, Query, Selection
 from flowquery.results import Fetch, Spool, Summary
+from flowquery.seen import Seen
 from localaws.networkflowmonitor.models import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
 from tests.scripted import ScriptedServer, call, http, ok
@@ -291,6 +294,41 @@ def test_memory_is_that_of_a_page_however_many_there_are() -> None:
         return int(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
     assert peak(100) < 1.1 * peak(10)
+
+
+@given(st.lists(texts))
+def test_texts_are_new_once(given: list[str]) -> None:
+    seen = Seen()
+
+    assert [seen.add(text) for text in given] == [text not in given[:place] for place, text in enumerate(given)]
+    assert len(seen) == len(set(given))
+
+
+def test_a_reply_leaves_nothing_that_waits_for_pythons_collector(server: ScriptedServer) -> None:
+    server.replies = [ok(**event("replies/get_query_results"))]
+    session: Any = boto3.DEFAULT_SESSION
+    parsers = session._session.get_component("response_parser_factory")
+
+    parser = weakref.ref(parsers.create_parser("rest-json"))
+
+    assert parser() is None
+    assert call("get_query_results", EVENT)["results"]["rows"] == 3
+
+
+def test_a_large_object_is_read_in_pieces(server: ScriptedServer) -> None:
+    """The SDK's own are of a megabyte, and it holds each more than once."""
+    asked: list[int | None] = []
+
+    class Asked(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            asked.append(size)
+            return super().read(size)
+
+    content = os.urandom(3_000_000)
+
+    assert store.put_once("results", "key", Asked(content), {})
+    assert server.other_requests[0].body == content
+    assert all(size and 0 < size <= store.PIECE_BYTES for size in asked)
 
 
 def test_a_connection_that_breaks_at_any_byte_of_a_page_stores_nothing(server: ScriptedServer) -> None:
