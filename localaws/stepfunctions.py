@@ -19,6 +19,7 @@ from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
+from localaws import distributed_map
 from localaws.clock import Clock, SystemClock
 
 _real_wait = wait_function.WaitFunction._wait_interval
@@ -84,5 +85,6 @@ def install(clock: Clock) -> None:
 
     # One client for all tasks: making it takes longer than the call.
     _nest()
+    distributed_map.install()
     client = cache(boto_client_for)
     lambda_eval_utils.boto_client_for = lambda region, service, **_: client(region, service)
