@@ -26,6 +26,8 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     NO_PROXY="localhost,127.0.0.1",
     RESULTS_BUCKET="results",
+    REQUESTS_PER_SECOND="5",
+    TIMEOUT_SECONDS="1800",
     ALARM_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:alarms",
     STATE_MACHINE_ARN="arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
     POWERTOOLS_SERVICE_NAME="flowquery",

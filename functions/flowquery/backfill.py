@@ -28,7 +28,7 @@ LONGEST_HOURS = 2160  # the state machine's own bound
 REQUESTS_PER_QUERY = 3
 # What a sweep of one window takes beside its time: its states and the two of the Map's child; its three functions.
 SWEEP_TRANSITIONS, SWEEP_INVOCATIONS = 11, 3
-SWEEP_GB = 0.25  # of the step that moves queries on, for as long as that takes
+SWEEP_GB = 0.125  # of the step that moves queries on, for as long as that takes
 PASSED_ON = ("metricNames", "destinationCategories", "selections", "timeoutSeconds")
 
 

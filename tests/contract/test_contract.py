@@ -20,13 +20,14 @@ from flowquery.tables import MEMBERS
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
 from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output
-from tests.scripted import Reply, ScriptedServer, call, http, ok, stored
+from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, http, ok, stored
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
 REGISTRY: Registry[Any] = Registry().with_resources(
     [(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()]
     + [(f"{name}.json", Resource.from_contents(schema)) for name, schema in SCHEMAS.items()]
 )
+WORKFLOWS = {path.name.partition(".")[0] for path in (ROOT / "statemachines").glob("*.asl.yaml")}
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 SENT = "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
 # Replies of Network Flow Monitor, and of the other service that a function calls.
@@ -38,6 +39,7 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([ok()], []),
     "raise_alarm": ([], [http(200, SENT)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "plan_backfill": ([], PARTLY_STORED),
     "query_widget": (
         [],
         [
@@ -67,7 +69,7 @@ def test_a_schema_is_one_and_says_its_version(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_a_sample_event_is_what_its_schema_says(name: str) -> None:
-    schema = "run_query" if name.startswith("run_query") else function_of(name)
+    schema = "run_query" if name.startswith("run_query") else name if name in WORKFLOWS else function_of(name)
 
     check(event(name), f"{schema}.input")
 
@@ -83,9 +85,8 @@ def test_a_function_takes_its_sample_event_and_answers_by_its_schema(server: Scr
 
 def test_every_function_and_workflow_has_a_sample_event() -> None:
     functions = {path.stem for path in (ROOT / "functions").glob("*.py")}
-    workflows = {path.name.partition(".")[0] for path in (ROOT / "statemachines").glob("*.asl.yaml")}
 
-    assert functions | workflows <= set(EVENTS)
+    assert functions | WORKFLOWS <= set(EVENTS)
 
 
 @pytest.mark.parametrize("scenario", ["succeeded", "slow", "throttled", "empty"])
@@ -147,7 +148,7 @@ def test_every_error_has_a_name_in_the_schema_and_advice_in_the_alarm() -> None:
     raised = {
         name for name, value in vars(errors).items() if isinstance(value, type) and value is not errors.FlowqueryError
     }
-    outcomes = {"QueryFailed", "QueryCanceled", "QueryTimedOut", "UnknownStatus"}
+    outcomes = {"QueryFailed", "QueryCanceled", "QueryTimedOut", "UnknownStatus", "BackfillIncomplete"}
 
     assert set(SCHEMAS["errors"]["enum"]) == raised | outcomes
     assert set(ADVICE) == raised | outcomes | {"*"}

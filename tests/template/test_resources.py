@@ -112,7 +112,8 @@ def read_queue(clients: Clients, queue: Resource) -> Mapping[str, Any]:
 
 
 def read_log_group(clients: Clients, group: Resource) -> Mapping[str, Any]:
-    [described] = clients("logs").describe_log_groups(logGroupNamePrefix=group.physical_id)["logGroups"]
+    groups = clients("logs").describe_log_groups(logGroupNamePrefix=group.physical_id)["logGroups"]
+    [described] = [described for described in groups if described["logGroupName"] == group.physical_id]
     return {"LogGroupName": described["logGroupName"], "RetentionInDays": described["retentionInDays"]}
 
 
@@ -140,6 +141,7 @@ def read_state_machine(clients: Clients, machine: Resource) -> Mapping[str, Any]
     logging = described["loggingConfiguration"]
     arns = [destination["cloudWatchLogsLogGroup"]["logGroupArn"] for destination in logging["destinations"]]
     return {
+        "StateMachineName": described["name"],
         "DefinitionString": described["definition"],
         "RoleArn": described["roleArn"],
         "StateMachineType": described["type"],
