@@ -43,6 +43,18 @@ class Backend(StepFunctionsParserBackend):
         # Executions without a name are all called None, and collide.
         return super().start_execution(state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
 
+    def list_map_runs(self, execution_arn: str) -> dict[str, Any]:
+        started = _has_begun(self.describe_execution(execution_arn=execution_arn))
+        return super().list_map_runs(execution_arn) if started else {"mapRuns": []}
+
+    def _get_executions(self, *args: Any, **kwargs: Any) -> list[Execution]:
+        return [execution for execution in super()._get_executions(*args, **kwargs) if _has_begun(execution)]
+
+
+def _has_begun(execution: Execution) -> bool:
+    """Tell whether its thread has; until then moto has nothing to look into for Map Runs, and breaks."""
+    return getattr(execution.exec_worker, "env", None) is not None
+
 
 _normalise_parameters = StateTaskServiceSfn._normalise_parameters
 _eval_service_task = StateTaskServiceSfn._eval_service_task

@@ -52,7 +52,10 @@ def listed(*keys: str) -> bytes:
 
 
 # A window of events/plan_backfill.json that is stored in part: a listing, what its object holds, other days.
-SWEPT = "results/date=2026-11-01/a1b2c3d4-5678-90ab-cdef-1234567890ab-sweep-20261101T000000Z-20261102T000000Z-0123abcd.jsonl.gz"
+SWEPT = (
+    "results/date=2026-11-01/"
+    "a1b2c3d4-5678-90ab-cdef-1234567890ab-sweep-20261101T000000Z-20261102T000000Z-0123abcd.jsonl.gz"
+)
 PARTLY_STORED: list[Reply] = [listed(SWEPT), http(200, headers="x-amz-meta-selection: TIMEOUTS:INTER_AZ\r\n"), listed()]
 
 

@@ -105,7 +105,7 @@ class Backfill:
         spent = seconds * self.max_concurrency * SWEEP_GB
         price = dollars(region, len(left) * SWEEP_TRANSITIONS, len(left) * SWEEP_INVOCATIONS, spent)
         counts = {"windows": len(self.windows), "stored": len(self.windows) - len(left), "todo": len(left)}
-        told = {**counts, "queries": queries, "hours": round(seconds / 3600, 2)}
+        told: dict[str, object] = {**counts, "queries": queries, "hours": round(seconds / 3600, 2)}
         return told if price is None else {**told, "dollars": round(price, 4)}
 
     def items(self, stored: Mapping[Window, frozenset[Pair]]) -> list[dict[str, object]]:
