@@ -26,8 +26,8 @@ LOWEST_RATE = 0.1  # of one sweep, in requests a second
 LONGEST_HOURS = 2160  # the state machine's own bound
 # What a query takes of the service at least: a start, a look that sees its end, a page of results.
 REQUESTS_PER_QUERY = 3
-# What a sweep of one window takes beside its time: its states and the two of the Map's child; its three functions.
-SWEEP_TRANSITIONS, SWEEP_INVOCATIONS = 11, 3
+# What a sweep of one window takes beside its time: its states and two of the Map's child; its steps.
+SWEEP_TRANSITIONS, SWEEP_INVOCATIONS = 12, 4
 SWEEP_GB = 0.125  # of the step that moves queries on, for as long as that takes
 PASSED_ON = ("metricNames", "destinationCategories", "selections", "timeoutSeconds")
 
