@@ -1,6 +1,7 @@
 # Needs only a Python 3.11 to 3.14; everything else is installed into this folder.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
+WORKFLOW ?= query
 SCENARIO ?= succeeded
 EVENT ?=
 PORT ?= 0
@@ -12,13 +13,13 @@ PYTEST := $(BIN)/python -m pytest -q -n 2
 WINDOWS := PYTHONPATH=.:functions $(BIN)/python -m scripts.windows
 STRETCH = --from '$(FROM)' --to '$(TO)' $(if $(WINDOW),--window '$(WINDOW)') $(if $(STACK),--stack '$(STACK)')
 
-.PHONY: help run sql serve gaps backfill test verify check format build deploy lock clean frontier cold-start throughput setup setup-sam
+.PHONY: help run sql serve gaps backfill test verify check format build deploy lock clean frontier cold-start throughput sweep-cost setup setup-sam
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## run one query on the loopback AWS (EVENT=events/run_query.json SCENARIO=succeeded)
-	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --keep .run --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
+run: setup ## run a workflow on the loopback AWS (WORKFLOW=query, sweep or parent; EVENT=events/run_query.json SCENARIO=succeeded)
+	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --keep .run --workflow '$(WORKFLOW)' --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
 
 sql: setup ## query the results that the latest make run stored (SQL="SELECT label, max(value) FROM results GROUP BY label"; else a prompt)
 	@PYTHONPATH=.:functions $(BIN)/python -m localaws sql --folder .run "$$SQL"
@@ -49,6 +50,9 @@ cold-start: build setup ## what starting costs, beside plain boto3 (two minutes;
 
 throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (three minutes)
 	@PYTHONPATH=.:functions $(BIN)/python -m benchmarks.results_throughput
+
+sweep-cost: setup ## what many queries cost, beside a Map of loops and Express children (three minutes)
+	@$(BIN)/python -m benchmarks.sweep_cost
 
 check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home

@@ -17,6 +17,7 @@ from localaws.clock import SystemClock
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.run import SCOPE_ID, UnusableInput, read_event, run
 from localaws.server import LocalAws
+from localaws.workflows import workflow
 
 SUCCEEDED, ENDED_OTHERWISE, UNUSABLE_INPUT = 0, 1, 2
 
@@ -24,7 +25,8 @@ SUCCEEDED, ENDED_OTHERWISE, UNUSABLE_INPUT = 0, 1, 2
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="localaws")
     commands = parser.add_subparsers(dest="command", required=True)
-    run_command = commands.add_parser("run", help="run one query and show what happens")
+    run_command = commands.add_parser("run", help="run a workflow and show what happens")
+    run_command.add_argument("--workflow", default="query", help="which workflow")
     run_command.add_argument("--event", help="a file with the execution's input; without one the schedule is fired")
     run_command.add_argument("--scenario", default="succeeded", help="how the query goes")
     run_command.add_argument("--report", default=".run/report.html", help="where the report of the run goes")
@@ -35,7 +37,8 @@ def main(arguments: list[str]) -> int:
     serve_command = commands.add_parser("serve", help="leave the loopback AWS up")
     serve_command.add_argument("--port", type=int, default=0)
     options = parser.parse_args(arguments)
-    logging.getLogger("moto").setLevel(logging.CRITICAL)
+    for name in ("moto", "samtranslator"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     console = Console(highlight=False, soft_wrap=True)
     if options.command == "serve":
         return serve(options.port, console)
@@ -43,7 +46,8 @@ def main(arguments: list[str]) -> int:
         return query(options.folder, options.query, console)
     try:
         report = Path(options.report)
-        succeeded = run(read_event(options.event), options.scenario, console, report, options.keep)
+        event = read_event(options.event)
+        succeeded = run(workflow(options.workflow), event, options.scenario, console, report, options.keep)
     except UnusableInput as error:
         print(error, file=sys.stderr)
         return UNUSABLE_INPUT

@@ -286,6 +286,9 @@ def expand(text: str, parameters: Mapping[str, str]) -> Template:
     definitions = {name: _definition(properties) for name, properties in machines.items()}
     if template.get("Transform"):
         template = transform(template, dict(parameters), _NoManagedPolicies())
+    for parameter in template.get("Parameters", {}).values():  # of which moto splits what is given, but no default
+        if parameter["Type"] == "CommaDelimitedList" and "Default" in parameter:
+            parameter["Default"] = parameter["Default"].split(",")
     for name, definition in definitions.items():
         template["Resources"][name]["Properties"]["DefinitionString"] = definition
     known = parsing.get_model_map().keys() | ADDED.keys() | NOT_SIMULATED.keys()

@@ -1,18 +1,14 @@
-"""A run as one HTML file: opens offline, asks nothing of the network, runs no script, and reads on a phone.
-
-Every text in it goes through `flowquery.wording.shown`, and the page's own policy forbids scripts and requests.
-"""
+"""A run of RunQuery as one HTML file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from flowquery.chart import MOST_LINES, Series, draw, letter, series_of, swatch
 from flowquery.wording import moment, number, shown, subject, unit_in_words
+from localaws.page import about, cost_card, header, label, minute, page, section, span, table
 
-STYLE = Path(__file__).with_name("report.css").read_text("utf-8")
 MOST_SERIES = 200  # in the table
 MOST_TIMES = 300  # in the table of points
 CONTRIBUTOR_FIELDS = {
@@ -46,39 +42,22 @@ def write_report(
         _header(output, title, unit),
         _chart(series, unit) if series else _nothing(),
         _series_table(series, unit) if series else "",
-        _contributors_table(contributors, unit) if contributors else _ranking_failure(output),
+        _contributors_section(contributors, unit) if contributors else _ranking_failure(output),
         _points(series, unit) if series else "",
         _about(output, unit),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        "base-uri 'none'; form-action 'none'\">"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{shown(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return page(title, body)
 
 
 def _header(output: Mapping[str, Any], title: str, unit: str) -> str:
     results, cost, peak = output["results"], output["cost"], output["results"]["peak"]
     facts = []
     if peak:
-        when = shown(f"{peak['timestamp'][:16].replace('T', ' ')} UTC")
-        facts.append(("Highest peak", number(peak["value"]), f"{shown(unit)}<br>{_label(peak['label'])}<br>{when}"))
+        when = shown(f"{minute(peak['timestamp'])} UTC")
+        facts.append(("Highest peak", number(peak["value"]), f"{shown(unit)}<br>{label(peak['label'])}<br>{when}"))
     facts.append(("Data", f"{results['rows']:,} points", f"in {results['series']:,} series"))
-    checks = f"{cost['checks']:,} status checks<br>{cost['transitions']:,} state transitions"
-    price = f"${cost['dollars']:.6f}" if "dollars" in cost else "not known"
-    facts.append(("Cost of the run", price, checks))
-    cards = "".join(
-        f'<div class="card"><dt>{name}</dt><dd><strong>{value}</strong><span>{more}</span></dd></div>'
-        for name, value, more in facts
-    )
-    window = _window(output)
-    return (
-        f'<header><h1>{shown(title)}</h1><p class="window">{shown(window)}</p></header><dl class="cards">{cards}</dl>'
-    )
+    facts.append(cost_card(cost))
+    return header(title, _window(output), facts)
 
 
 def _window(output: Mapping[str, Any]) -> str:
@@ -87,7 +66,7 @@ def _window(output: Mapping[str, Any]) -> str:
         first, last = output["results"]["firstTimestamp"], output["results"]["lastTimestamp"]
     if not (first and last):
         return "The window is not known: the query was handed in, and there is no data."
-    return f"{first[:16].replace('T', ' ')} to {last[:16].replace('T', ' ')} UTC"
+    return span(first, last)
 
 
 def _nothing() -> str:
@@ -113,28 +92,33 @@ def _series_table(series: Sequence[Series], unit: str) -> str:
         drawn = index < MOST_LINES
         key = f"{letter(index)} {swatch(index)}" if drawn else '<span class="quiet">not drawn</span>'
         rows.append(
-            f'<tr><td class="key">{key}</td><th scope="row">{_label(one.label)}</th>'
+            f'<tr><td class="key">{key}</td><th scope="row">{label(one.label)}</th>'
             f'<td class="number">{number(one.peak.value)}</td><td class="time">{moment(one.peak.at)}</td>'
             f'<td class="number">{number(one.mean)}</td><td class="number">{len(one.points):,}</td></tr>'
         )
     note = f"The {MOST_SERIES:,} of {len(series):,} with the highest peaks." if len(series) > MOST_SERIES else ""
     head = ("line", "label", "peak", "at (UTC)", "mean", "points")
-    return _section(
-        "Series", f"In {shown(unit)}, the highest peak first. {note}", _table("Series", head, rows, {2, 4, 5})
+    return section(
+        "Series", f"In {shown(unit)}, the highest peak first. {note}", table("Series", head, rows, {2, 4, 5})
     )
 
 
-def _contributors_table(contributors: Sequence[Mapping[str, Any]], unit: str) -> str:
-    told = [name for name in CONTRIBUTOR_FIELDS if any(one.get(name) for one in contributors)]
+def _contributors_section(contributors: Sequence[Mapping[str, Any]], unit: str) -> str:
+    note = f"The top contributors of the window, in {shown(unit)}."
+    return section("Who is behind it", note, contributors_table("Top contributors", contributors))
+
+
+def contributors_table(name: str, contributors: Sequence[Mapping[str, Any]]) -> str:
+    """Return ranked rows as a table of what is known of them."""
+    told = [field for field in CONTRIBUTOR_FIELDS if any(one.get(field) for one in contributors)]
     rows = []
     for rank, one in enumerate(contributors[:MOST_SERIES], start=1):
-        cells = "".join(f"<td>{_label(str(one.get(name) or ''))}</td>" for name in told)
+        cells = "".join(f"<td>{label(str(one.get(field) or ''))}</td>" for field in told)
         rows.append(
             f'<tr><th scope="row" class="number">{rank}</th><td class="number">{number(one["value"])}</td>{cells}</tr>'
         )
-    head = ("rank", "value", *(CONTRIBUTOR_FIELDS[name] for name in told))
-    note = f"The top contributors of the window, in {shown(unit)}."
-    return _section("Who is behind it", note, _table("Top contributors", head, rows, {0, 1}))
+    head = ("rank", "value", *(CONTRIBUTOR_FIELDS[field] for field in told))
+    return table(name, head, rows, {0, 1})
 
 
 def _ranking_failure(output: Mapping[str, Any]) -> str:
@@ -142,7 +126,7 @@ def _ranking_failure(output: Mapping[str, Any]) -> str:
     if not failure:
         return ""
     why = f"<p>They could not be ranked: {shown(failure['error'])}: {shown(failure['cause'])}</p>"
-    return _section("Who is behind it", "", why)
+    return section("Who is behind it", "", why)
 
 
 def _points(series: Sequence[Series], unit: str) -> str:
@@ -153,16 +137,17 @@ def _points(series: Sequence[Series], unit: str) -> str:
     for at in times[:MOST_TIMES]:
         cells = "".join(f'<td class="number">{number(of[at]) if at in of else "–"}</td>' for of in values)
         rows.append(f'<tr><th scope="row" class="time">{moment(at)}</th>{cells}</tr>')
-    head = ("time (UTC)", *(f"{letter(index)} {_label(one.label, 40)}" for index, one in enumerate(drawn)))
+    head = ("time (UTC)", *(f"{letter(index)} {label(one.label, 40)}" for index, one in enumerate(drawn)))
     note = f"In {shown(unit)}."
     if len(times) > MOST_TIMES:
         note += f" The first {MOST_TIMES:,} of {len(times):,} times; the stored object has all."
-    table = _table("Points of the lines drawn", head, rows, set(range(1, len(head))))
-    return f"<section><details><summary>All points of the lines drawn</summary><p>{note}</p>{table}</details></section>"
+    points = table("Points of the lines drawn", head, rows, set(range(1, len(head))))
+    inner = f"<summary>All points of the lines drawn</summary><p>{note}</p>{points}"
+    return f"<section><details>{inner}</details></section>"
 
 
 def _about(output: Mapping[str, Any], unit: str) -> str:
-    results, cost = output["results"], output["cost"]
+    results = output["results"]
     facts = {
         "Scope": output["scopeId"],
         "Metric": output.get("metricName", "not known: the query was handed in"),
@@ -172,31 +157,5 @@ def _about(output: Mapping[str, Any], unit: str) -> str:
         "Unit": f"{results['unit']}: {unit}",
         "Stored as": f"s3://{results['bucket']}/{results['key']}",
         "SHA-256 of the rows": results["sha256"],
-        "Status checks": f"{cost['checks']:,}",
-        "State transitions": f"{cost['transitions']:,}",
-        "Lambda invocations": f"{cost['requests']:,}",
-        "Lambda GB-seconds": f"{cost['gbSeconds']:,.3f}",
-        "US dollars": f"{cost['dollars']:.6f}" if "dollars" in cost else "not known in this Region",
     }
-    rows = [f'<tr><th scope="row">{name}</th><td>{shown(value, 1000)}</td></tr>' for name, value in facts.items()]
-    return _section("The query and its cost", "", f'<table class="about"><tbody>{"".join(rows)}</tbody></table>')
-
-
-def _section(title: str, note: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{f'<p>{note.strip()}</p>' if note.strip() else ''}{content}</section>"
-
-
-def _table(name: str, head: Sequence[str], rows: Sequence[str], numbers: set[int]) -> str:
-    """Return a table that scrolls by itself: reachable by the keyboard, and with a name for who cannot see it."""
-    cells = (
-        f'<th scope="col"{" class=number" if index in numbers else ""}>{text}</th>' for index, text in enumerate(head)
-    )
-    return (
-        f'<div class="scrolls" role="region" aria-label="{name}" tabindex="0"><table>'
-        f"<thead><tr>{''.join(cells)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _label(text: str, longest: int = 200) -> str:
-    """Return a label that keeps its own direction of writing to itself."""
-    return f"<bdi>{shown(text, longest)}</bdi>"
+    return about("The query and its cost", facts, output["cost"])

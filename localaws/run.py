@@ -1,4 +1,4 @@
-"""`make run`: one query on the loopback AWS, shown while it happens."""
+"""`make run`: one workflow on the loopback AWS, shown while it happens. What all workflows do and show alike."""
 
 from __future__ import annotations
 
@@ -12,27 +12,25 @@ import tempfile
 import threading
 import time
 import webbrowser
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import plotext
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from flowquery.alarm import cause_text
 from flowquery.cost import PRICES, dollars
 from flowquery.inputs import is_id
+from flowquery.wording import visible
 from localaws import sql
 from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
-from localaws.report import write_report
 from localaws.scenarios import SCENARIOS
 from localaws.server import REGION, LocalAws
 
@@ -45,12 +43,44 @@ class UnusableInput(Exception):
 
 
 @dataclass(frozen=True)
+class Stage:
+    """What a workflow is given: the stack, deployed, and where to show what.
+
+    Attributes
+    ----------
+    event
+        The execution's input, or None where the workflow's own trigger is to make one.
+    alarms
+        The URL of a queue that the stack's alarms come to.
+    report
+        Where the report goes.
+    keep
+        A folder that is to hold the stored objects, for `make sql`.
+    """
+
+    aws: LocalAws
+    console: Console
+    outputs: Mapping[str, str]
+    event: object
+    alarms: str
+    report: Path
+    keep: Path | None
+
+
+Workflow = Callable[[Stage], bool]  # tells whether the workflow succeeded
+
+
+@dataclass(frozen=True)
 class Outcome:
     status: str
-    output: Mapping[str, Any]
+    output: Any
     error: str
     cause: str
     history: list[Mapping[str, Any]]
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == "SUCCEEDED"
 
 
 def read_event(path: str | None) -> object:
@@ -69,11 +99,10 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
-def run(event: object, scenario_name: str, console: Console, report: Path, keep: Path | None = None) -> bool:
-    """Deploy, run, show, and write the report of a run that succeeds; tell whether the workflow did.
-
-    What is stored is copied to `keep`.
-    """
+def run(
+    workflow: Workflow, event: object, scenario_name: str, console: Console, report: Path, keep: Path | None = None
+) -> bool:
+    """Deploy, run and show; tell whether the workflow succeeded."""
     if scenario_name not in SCENARIOS:
         raise UnusableInput(f"SCENARIO={scenario_name}: expected one of {', '.join(SCENARIOS)}")
     scenario = SCENARIOS[scenario_name]
@@ -83,33 +112,17 @@ def run(event: object, scenario_name: str, console: Console, report: Path, keep:
         console.print(f"[bold]Deploying template.yaml[/] on {aws.endpoint_url} (scenario {scenario_name})")
         outputs = aws.deploy({"ScopeId": _scope_id(event), **scenario.parameters})
         aws.network_flow_monitor.script = scenario.script
-        _adopt(aws, event)
         alarms = _subscribe(aws, outputs["AlarmTopicArn"])
-        display = Display(aws, console, time.monotonic())
-        arn = _start(aws, outputs, event, console)
-        outcome = display.follow(arn)
-        _show_outcome(aws, console, outcome)
-        if outcome.status != "SUCCEEDED" or outcome.output["finding"]:
-            _show_alarm(aws, console, alarms)
-        _show_cost(aws, console, outcome)
-        if outcome.status == "SUCCEEDED" and "series" in outcome.output["results"]:
-            _report(aws, console, outcome, report)
-            _show_sql(aws, console, outcome.output, keep)
+        succeeded = workflow(Stage(aws, console, outputs, event, alarms, report, keep))
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")
     for kind, why in NOT_SIMULATED.items():
         console.print(f"  {kind}: {why}")
-    return outcome.status == "SUCCEEDED"
+    return succeeded
 
 
 def _scope_id(event: object) -> str:
     scope_id = event.get("scopeId") if isinstance(event, dict) else None
     return str(scope_id) if is_id(scope_id) else SCOPE_ID
-
-
-def _adopt(aws: LocalAws, event: object) -> None:
-    """Let a query that is handed in as running be one."""
-    if isinstance(event, dict) and isinstance(event.get("queryId"), str):
-        aws.network_flow_monitor.add_query(str(event.get("scopeId")), event["queryId"])
 
 
 def _subscribe(aws: LocalAws, topic_arn: str) -> str:
@@ -120,38 +133,58 @@ def _subscribe(aws: LocalAws, topic_arn: str) -> str:
     return url
 
 
-def _start(aws: LocalAws, outputs: Mapping[str, str], event: object, console: Console) -> str:
-    """Start RunQuery as its real trigger does: the schedule's target with the schedule's input, or with `event`."""
-    machine, sfn = outputs["RunQueryArn"], aws.client("stepfunctions")
-    if event is not None:
-        return str(sfn.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"])
-    scheduler = aws.client("scheduler")
-    schedule = scheduler.get_schedule(Name=scheduler.list_schedules()["Schedules"][0]["Name"])
+# --- starting ---
+
+
+def start(stage: Stage, machine: str, event: object) -> str:
+    """Start the state machine with an input, and return the execution's ARN."""
+    sfn = stage.aws.client("stepfunctions")
+    return str(sfn.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"])
+
+
+def fire_schedule(stage: Stage, machine: str, wanted: Callable[[str], bool]) -> str:
+    """Start the state machine as its schedule does, by the target with the input of it; `wanted` knows its name."""
+    scheduler, sfn = stage.aws.client("scheduler"), stage.aws.client("stepfunctions")
+    [name] = [of["Name"] for of in scheduler.list_schedules()["Schedules"] if wanted(of["Name"])]
+    schedule = scheduler.get_schedule(Name=name)
     due = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:00Z")
-    console.print(f"Firing the schedule {schedule['ScheduleExpression']} as if it were due at {due}")
+    stage.console.print(f"Firing the schedule {schedule['ScheduleExpression']} as if it were due at {due}")
     payload = schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", due)
-    aws.client("lambda").invoke(FunctionName=schedule["Target"]["Arn"], InvocationType="Event", Payload=payload)
+    arn = schedule["Target"]["Arn"]
+    stage.aws.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=payload)
     while not (executions := sfn.list_executions(stateMachineArn=machine)["executions"]):
-        failed = [invocation for invocation in aws.lambda_backend.invocations if invocation.error]
+        failed = [invocation for invocation in stage.aws.lambda_backend.invocations if invocation.error]
         if failed:
             raise RuntimeError(f"the schedule's target failed: {failed[0].payload.decode()}")
         time.sleep(0.05)
     return str(executions[0]["executionArn"])
 
 
+# --- while it runs ---
+
+
 class Display:
     """Says each state and each call as it happens."""
 
-    def __init__(self, aws: LocalAws, console: Console, began: float) -> None:
-        self._aws, self._console, self._began = aws, console, began
+    def __init__(self, stage: Stage) -> None:
+        self._aws, self._console, self._began = stage.aws, stage.console, time.monotonic()
         self._lock = threading.RLock()
         self._arn: str | None = None
         self._history: list[Mapping[str, Any]] = []
-        aws.network_flow_monitor.observer = self._say_call
+        self.observe(self.say_call)
 
-    def follow(self, arn: str) -> Outcome:
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def observe(self, on_call: Callable[[Call], None]) -> None:
+        """Let `on_call` take the calls that Network Flow Monitor gets, rather than say each."""
+        self._aws.network_flow_monitor.observer = on_call
+
+    def follow(self, arn: str, showing: AbstractContextManager[object]) -> Outcome:
+        """Say what happens until the execution has ended; `showing` is what moves meanwhile."""
         sfn, self._arn, status = self._aws.client("stepfunctions"), arn, "RUNNING"
-        with self._console.status("RunQuery is running"):
+        with showing:
             while status == "RUNNING":
                 time.sleep(0.05)
                 described = sfn.describe_execution(executionArn=arn)
@@ -172,63 +205,58 @@ class Display:
             return
         if "stateEnteredEventDetails" in event:
             details = event["stateEnteredEventDetails"]
-            self._say(f"[bold cyan]{details['name']}[/]{_note(details)}")
+            self.say(f"[bold cyan]{details['name']}[/]{_note(details)}")
         else:
-            failed = event.get("taskFailedEventDetails", {})
-            self._say(f"  [red]{failed.get('error')}[/] {escape(cause_text(failed.get('cause', '')))[:100]}")
+            error, cause = _failure(event.get("taskFailedEventDetails", {}))
+            self.say(f"  [red]{escape(error)}[/] {escape(visible(cause, 100))}")
 
-    def _say_call(self, call: Call) -> None:
+    def say_call(self, call: Call, about: str = "") -> None:
         if self._arn:
             self._say_events()  # a call is shown below the state that made it
-        self._say(f"  [dim]{call.operation}[/] -> {escape(call.outcome)}")
+        self.say(f"  [dim]{call.operation}{about}[/] -> {escape(call.outcome)}")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         with self._lock:
-            self._console.print(f"{time.monotonic() - self._began:6.1f} s  {text}")
+            self._console.print(f"{self.seconds:6.1f} s  {text}")
+
+
+def _failure(details: Mapping[str, str]) -> tuple[str, str]:
+    """Return error and cause, of a nested execution its own, which come as the text of the execution."""
+    error, cause = details.get("error", ""), details.get("cause", "")
+    if error == "States.TaskFailed":
+        with suppress(ValueError, KeyError, TypeError):
+            child = json.loads(cause)
+            return child["Error"], child["Cause"]
+    return error, cause_text(cause)
 
 
 def _note(details: Mapping[str, Any]) -> str:
-    if details["name"] != "WaitBeforeNextCheck":
+    """Return how long a Wait state waits, which its input says somewhere."""
+    if not details["name"].startswith("Wait"):
         return ""
-    return f" {json.loads(details['input'])['check']['poll']['waitSeconds']} s"
+    found = re.search(r'"waitSeconds": *([\d.]+)', details["input"])
+    return f" {found[1]} s" if found else ""
 
 
-def _show_outcome(aws: LocalAws, console: Console, outcome: Outcome) -> None:
-    if outcome.status != "SUCCEEDED":
-        console.print(f"\n[bold red]{outcome.status}[/] {outcome.error}\n  Cause: {escape(cause_text(outcome.cause))}")
-        return
-    results = outcome.output["results"]
-    of_series = f" in {results['series']} series, in {results['unit']}" if "series" in results else ""
-    console.print(f"\n[bold green]SUCCEEDED[/] {results['rows']} rows{of_series}")
-    if results["empty"]:
-        console.print("No data: no agent reported traffic of this kind in the window. That is a valid result.")
-    elif not of_series:
-        show_ranking(console, _rows(aws, results))
-    else:
-        show_rows(console, _rows(aws, results), results["unit"])
-    console.print(f"Stored: s3://{results['bucket']}/{results['key']}")
+# --- what came of it ---
 
 
-def _rows(aws: LocalAws, results: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    body = aws.client("s3").get_object(Bucket=results["bucket"], Key=results["key"])["Body"].read()
+def show_failure(console: Console, outcome: Outcome) -> None:
+    cause = escape(visible(cause_text(outcome.cause), 2000))
+    console.print(f"\n[bold red]{outcome.status}[/] {escape(outcome.error)}\n  Cause: {cause}")
+
+
+def stored_rows(aws: LocalAws, bucket: str, key: str) -> Iterator[Mapping[str, Any]]:
+    body = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     return map(json.loads, gzip.decompress(body).splitlines())
 
 
-def show_ranking(console: Console, rows: Iterator[Mapping[str, Any]]) -> None:
-    names = ("rank", "value", "localSubnetId", "localAz", "localVpcId", "accountId", "remoteIdentifier")
-    table = Table(*names, title="Top contributors")
-    for row in rows:
-        table.add_row(*(escape(str(row[name])) for name in names))
-    console.print(table)
-
-
-def _report(aws: LocalAws, console: Console, outcome: Outcome, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ranking = outcome.output.get("ranking")
-    contributors = list(_rows(aws, ranking["results"])) if ranking else []
-    path.write_text(write_report(outcome.output, list(_rows(aws, outcome.output["results"])), contributors), "utf-8")
-    console.print(f"Report: {path}")
-    open_in_browser(path)
+def publish(stage: Stage, page: str) -> None:
+    """Write the report, and open it where somebody can see it."""
+    stage.report.parent.mkdir(parents=True, exist_ok=True)
+    stage.report.write_text(page, "utf-8")
+    stage.console.print(f"Report: {stage.report}")
+    open_in_browser(stage.report)
 
 
 def open_in_browser(path: Path) -> None:
@@ -238,62 +266,37 @@ def open_in_browser(path: Path) -> None:
         webbrowser.open(path.absolute().as_uri())
 
 
-def show_rows(console: Console, rows: Iterator[Mapping[str, Any]], unit: str) -> None:
-    series: dict[str, list[tuple[str, float]]] = defaultdict(list)
-    for row in rows:
-        series[row["label"]].append((row["timestamp"], row["value"]))
-    table = Table("label", "points", "mean", "peak", "at", title=f"Top contributors, in {unit}")
-    for label, points in series.items():
-        at, peak = max(points, key=lambda point: point[1])
-        mean = sum(value for _, value in points) / len(points)
-        table.add_row(escape(label), str(len(points)), f"{mean:,.1f}", f"{peak:,.1f}", at)
-    console.print(table)
-    plotext.clear_figure()
-    for (label, points), marker in zip(series.items(), "abcdefghijklmnopqrstuvwxyz", strict=False):
-        xs = [datetime.fromisoformat(at).timestamp() for at, _ in points]
-        plotext.plot(
-            xs, [value for _, value in points], label=label, marker="braille" if console.is_terminal else marker
-        )
-    ticks = sorted({at for points in series.values() for at, _ in points})
-    ticks = ticks[:: max(1, len(ticks) // 6)]
-    plotext.xticks([datetime.fromisoformat(at).timestamp() for at in ticks], [at[11:16] for at in ticks])
-    plotext.plotsize(min(console.width, 100), 16)
-    plotext.theme("clear" if not console.is_terminal else "default")
-    chart = plotext.build()
-    print(chart if console.is_terminal else plotext.uncolorize(chart))
-
-
-def _show_sql(aws: LocalAws, console: Console, output: Mapping[str, Any], keep: Path | None) -> None:
-    """Answer a saved query over the bucket, as Athena would."""
-    day = output["results"]["key"].split("date=")[1][:10]
-    window = [output.get("startTime", "2000-01-01T00:00:00Z"), output.get("endTime", "2100-01-01T00:00:00Z")]
+def show_sql(stage: Stage, days: Sequence[str], window: Sequence[str]) -> None:
+    """Answer a saved query over the bucket, as Athena would, from the first day to the last and within the window."""
+    console = stage.console
     console.print("\n[bold]SQL[/] over the bucket: sql/top_contributors.sql, in DuckDB")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = keep or Path(temporary)
+        folder = stage.keep or Path(temporary)
         for table in sql.TABLES:
             shutil.rmtree(folder / table, ignore_errors=True)
-        sql.download(aws.client("s3"), output["results"]["bucket"], folder)
-        sql.answer(console, sql.connect(folder), sql.saved("top_contributors"), [day, day, *window])
-    if keep:
+        sql.download(stage.aws.client("s3"), stage.outputs["ResultsBucketName"], folder)
+        sql.answer(console, sql.connect(folder), sql.saved("top_contributors"), [min(days), max(days), *window], 10)
+    if stage.keep:
         console.print('The objects stay for `make sql` and for make sql SQL="SELECT …".', markup=False)
 
 
-def _show_alarm(aws: LocalAws, console: Console, queue_url: str) -> None:
-    messages = aws.client("sqs").receive_message(QueueUrl=queue_url).get("Messages", [])
+def show_alarms(stage: Stage, expected: bool) -> None:
+    """Show the alarms that were sent; none is a fault where one is expected."""
+    console, sqs = stage.console, stage.aws.client("sqs")
+    messages = sqs.receive_message(QueueUrl=stage.alarms, MaxNumberOfMessages=10).get("Messages", [])
     for sent in messages:
         notification = json.loads(sent["Body"])
         console.print(f"\n[bold]Alarm:[/] {escape(notification['Subject'])}")
         console.print("\n".join(f"  {line}" for line in notification["Message"].splitlines()), markup=False)
-    if not messages:
+    if expected and not messages:
         console.print("\n[bold red]No alarm was sent.[/]")
 
 
-def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
-    names = [event["type"] for event in outcome.history]
-    retries = names.count("TaskScheduled") - sum(name == "TaskStateEntered" for name in names)
-    transitions = sum(name.endswith("StateEntered") for name in names) + retries
-    invocations = aws.lambda_backend.invocations
-    checks = sum(call.operation.startswith("GetQueryStatus") for call in aws.network_flow_monitor.calls)
+def show_cost(stage: Stage) -> None:
+    """Show what all executions of all state machines took together."""
+    console, invocations = stage.console, stage.aws.lambda_backend.invocations
+    transitions = sum(map(_transitions, _histories(stage.aws)))
+    checks = sum(call.operation.startswith("GetQueryStatus") for call in stage.aws.network_flow_monitor.calls)
     gb_seconds = sum(invocation.billed_gb_seconds for invocation in invocations)
     price = dollars(REGION, transitions, len(invocations), gb_seconds)
     priced = (
@@ -309,3 +312,18 @@ def _show_cost(aws: LocalAws, console: Console, outcome: Outcome) -> None:
     peaks = {call.function.handler.split(".")[0]: call for call in invocations if call.max_memory_mb}
     told = (f"{name} {call.max_memory_mb} of {call.function.memory_mb} MB" for name, call in peaks.items())
     console.print(f"Peak memory: {', '.join(told) or 'not told by this system'}")
+
+
+def _histories(aws: LocalAws) -> Iterator[list[str]]:
+    """Return the types of the events of each execution."""
+    sfn = aws.client("stepfunctions")
+    for machine in sfn.list_state_machines()["stateMachines"]:
+        for execution in sfn.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:
+            history = sfn.get_execution_history(executionArn=execution["executionArn"])["events"]
+            yield [event["type"] for event in history]
+
+
+def _transitions(types: Sequence[str]) -> int:
+    """Return the transitions that Step Functions bills: states entered, and retries."""
+    retries = types.count("TaskScheduled") - types.count("TaskStateEntered")
+    return sum(name.endswith("StateEntered") for name in types) + retries

@@ -61,26 +61,32 @@ def column_types(table: str) -> dict[str, str]:
     return {name: TYPES[kind if isinstance(kind, str) else kind[0]] for name, kind in kinds.items()}
 
 
-def show(console: Console, cursor: duckdb.DuckDBPyConnection) -> None:
-    rows = cursor.fetchmany(MOST_SHOWN + 1)
+def show(console: Console, cursor: duckdb.DuckDBPyConnection, most: int = MOST_SHOWN) -> None:
+    rows = cursor.fetchmany(most + 1)
     table = Table()
     for column in cursor.description or []:
         table.add_column(column[0], overflow="fold")
-    for row in rows[:MOST_SHOWN]:
+    for row in rows[:most]:
         table.add_row(*[escape(_text(value)) for value in row])
     console.print(table)
-    if len(rows) > MOST_SHOWN:
-        console.print(f"The first {MOST_SHOWN} rows; LIMIT and ORDER BY choose others.")
+    if len(rows) > most:
+        console.print(f"The first {most} rows; LIMIT and ORDER BY choose others.")
 
 
 def _text(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def answer(console: Console, connection: duckdb.DuckDBPyConnection, text: str, parameters: Sequence[str] = ()) -> bool:
+def answer(
+    console: Console,
+    connection: duckdb.DuckDBPyConnection,
+    text: str,
+    parameters: Sequence[str] = (),
+    most: int = MOST_SHOWN,
+) -> bool:
     """Run a query and show its rows, or what is wrong with it; tell which."""
     try:
-        show(console, connection.execute(text, list(parameters)))
+        show(console, connection.execute(text, list(parameters)), most)
     except duckdb.Error as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return False

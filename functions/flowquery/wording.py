@@ -60,10 +60,15 @@ def cut(text: str, longest: int = LONGEST_LABEL) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def shown(text: object, longest: int = LONGEST_LABEL) -> str:
-    """Return the text for HTML and SVG: cut, escaped, and each character that could not be seen as its number.
+def visible(text: object, longest: int = LONGEST_LABEL) -> str:
+    """Return the text cut, and each character that could not be seen as its number.
 
-    That takes in controls, lone surrogates, which no UTF-8 has, and the marks that turn the direction of what follows.
+    That takes in controls, which a terminal would obey, lone surrogates, which no UTF-8 has, and the marks that turn
+    the direction of what follows.
     """
-    visible = "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in cut(str(text), longest))
-    return escape(visible)
+    return "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in cut(str(text), longest))
+
+
+def shown(text: object, longest: int = LONGEST_LABEL) -> str:
+    """Return the text for HTML and SVG: visible, and escaped."""
+    return escape(visible(text, longest))

@@ -104,6 +104,7 @@ def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--scenario", "nonsense"], "succeeded, slow, failed"),
+        (["--workflow", "nonsense"], "query, sweep, parent"),
         (["--event", "missing.json"], "events/run_query.json"),
         (["--event", "events"], "events/run_query.json"),
         (["--event", "README.md"], "not JSON"),
@@ -131,6 +132,67 @@ def test_an_input_that_the_workflow_refuses_is_1(content: str, tmp_path: Path) -
     assert ran.returncode == 1
     assert "FAILED InvalidInput" in ran.stdout
     assert "Alarm: Flowquery: InvalidInput" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "said"),
+    [
+        ("succeeded", 0, ["SUCCEEDED 4 queries: 4 SUCCEEDED"]),
+        ("mixed", 1, ["FAILED SweepIncomplete", "AMAZON_S3 2026-11-24T08:00:00Z: FAILED", "x failed", "Alarm: "]),
+    ],
+)
+def test_a_sweep_shows_each_query_that_ends_then_the_heat_map(
+    scenario: str, status: int, said: list[str], tmp_path: Path
+) -> None:
+    event, report = tmp_path / "event.json", tmp_path / "report.html"
+    categories = ["INTER_AZ", "AMAZON_S3", "LOCAL_ZONE", "INTERNET"]
+    window = {"startTime": "2026-11-24T08:00:00Z", "endTime": "2026-11-24T08:15:00Z"}
+    asked = {"scopeId": SCOPE_ID, **window, "metricNames": ["TIMEOUTS"], "destinationCategories": categories}
+    event.write_text(json.dumps(asked), "utf-8")
+
+    ran = localaws(
+        "run", "--workflow", "sweep", "--scenario", scenario, "--event", str(event), home=tmp_path, report=report
+    )
+
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    for part in ("TIMEOUTS INTER_AZ 2026-11-24T08:00:00Z: done (", "A stronger shade", "Stored: ", "Cost: ", *said):
+        assert part in ran.stdout
+    assert "sql/top_contributors.sql" in ran.stdout
+    page = report.read_text("utf-8")
+    assert 'class="heat"' in page
+    assert "Sweep of 4 queries" in page
+
+
+def test_a_sweep_that_refuses_its_input_is_1_and_leaves_no_report(tmp_path: Path) -> None:
+    event, report = tmp_path / "event.json", tmp_path / "report.html"
+    event.write_text('{"scopeId": 5, "windows": 5}', "utf-8")
+
+    ran = localaws("run", "--workflow", "sweep", "--event", str(event), home=tmp_path, report=report)
+
+    assert ran.returncode == 1, ran.stderr
+    assert "InvalidInput" in ran.stdout
+    assert not report.exists()
+
+
+@pytest.mark.parametrize(("scenario", "verdict"), [("succeeded", "LOUD"), ("failed", "ASK_AGAIN")])
+def test_the_parent_workflow_shows_the_verdict_of_each_scope(scenario: str, verdict: str, tmp_path: Path) -> None:
+    ran = localaws("run", "--workflow", "parent", "--scenario", scenario, home=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(re.findall(rf"│ {verdict} +│", ran.stdout)) == 2
+    assert ("sql/top_contributors.sql" in ran.stdout) == (scenario == "succeeded")
+    assert ran.stdout.count("Alarm: Flowquery: QueryFailed") == (2 if scenario == "failed" else 0)
+    assert ran.stderr == ""
+
+
+def test_a_parent_workflow_that_fails_is_1(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{}", "utf-8")
+
+    ran = localaws("run", "--workflow", "parent", "--event", str(event), home=tmp_path)
+
+    assert ran.returncode == 1
+    assert "FAILED States." in ran.stdout
 
 
 def test_make_alone_lists_the_commands() -> None:

@@ -27,9 +27,9 @@ REGISTRY: Registry[Any] = Registry().with_resources(
     [(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()]
     + [(f"{name}.json", Resource.from_contents(schema)) for name, schema in SCHEMAS.items()]
 )
-WORKFLOWS = {path.name.partition(".")[0] for path in (ROOT / "statemachines").glob("*.asl.yaml")}
 EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
 SENT = "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
+LISTED = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 # Replies of Network Flow Monitor, and of the other service that a function calls.
 REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "start_query": ([ok(queryId=QUERY_ID)], []),
@@ -37,9 +37,14 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "get_query_status_next": ([ok(status="SUCCEEDED")], []),
     "get_query_results": ([ok(**event("replies/get_query_results"))], [http(200)]),
     "stop_query": ([ok()], []),
+    "plan_sweep": ([], [http(200, LISTED)]),
+    "advance_queries": ([ok(status="SUCCEEDED"), ok(queryId="second")], []),
+    "stop_queries": ([ok()], []),
+    "store_sweep": ([ok(**event("replies/get_query_results"))], [http(200)]),
     "raise_alarm": ([], [http(200, SENT)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
     "plan_backfill": ([], PARTLY_STORED),
+    "start_execution_sweep": ([], [ok(executionArn="arn", startDate=0)]),
     "query_widget": (
         [],
         [
@@ -49,6 +54,8 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
         ],
     ),
 }
+FUNCTIONS = {path.stem for path in (ROOT / "functions").glob("*.py")}
+WORKFLOWS = {path.name.partition(".")[0] for path in (ROOT / "statemachines").glob("*.asl.yaml")}
 # GetQueryResults answers what the execution does.
 OUTPUT_OF = {"get_query_results": "run_query"}
 
@@ -58,7 +65,8 @@ def check(value: Any, schema: str) -> None:
 
 
 def function_of(name: str) -> str:
-    return next(function for function in sorted(REPLIES, key=len) if name.startswith(function))
+    named = (function for function in sorted(REPLIES, key=len) if name.startswith(f"{function}_"))
+    return name if name in FUNCTIONS else next(named)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -69,7 +77,7 @@ def test_a_schema_is_one_and_says_its_version(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_a_sample_event_is_what_its_schema_says(name: str) -> None:
-    schema = "run_query" if name.startswith("run_query") else name if name in WORKFLOWS else function_of(name)
+    schema = next((workflow for workflow in WORKFLOWS if name.startswith(workflow)), None) or function_of(name)
 
     check(event(name), f"{schema}.input")
 
@@ -84,9 +92,7 @@ def test_a_function_takes_its_sample_event_and_answers_by_its_schema(server: Scr
 
 
 def test_every_function_and_workflow_has_a_sample_event() -> None:
-    functions = {path.stem for path in (ROOT / "functions").glob("*.py")}
-
-    assert functions | WORKFLOWS <= set(EVENTS)
+    assert set(EVENTS) >= FUNCTIONS | WORKFLOWS
 
 
 @pytest.mark.parametrize("scenario", ["succeeded", "slow", "throttled", "empty"])
@@ -148,7 +154,15 @@ def test_every_error_has_a_name_in_the_schema_and_advice_in_the_alarm() -> None:
     raised = {
         name for name, value in vars(errors).items() if isinstance(value, type) and value is not errors.FlowqueryError
     }
-    outcomes = {"QueryFailed", "QueryCanceled", "QueryTimedOut", "UnknownStatus", "BackfillIncomplete"}
+    outcomes = {
+        "QueryFailed",
+        "QueryCanceled",
+        "QueryTimedOut",
+        "UnknownStatus",
+        "QueryStopped",
+        "NotStarted",
+        "BackfillIncomplete",
+    }
 
-    assert set(SCHEMAS["errors"]["enum"]) == raised | outcomes
+    assert set(SCHEMAS["errors"]["enum"]) == raised | outcomes | {"SweepIncomplete"}
     assert set(ADVICE) == raised | outcomes | {"*"}

@@ -16,8 +16,8 @@ import pytest
 from flowquery import errors, widget
 from tests.hostile import HOSTILE
 from tests.loopback import event, execution, output
+from tests.markup import parsed
 from tests.scripted import LambdaContext, ScriptedServer, call, http, ok, stored
-from tests.unit.test_report import parsed
 
 SVG = {"svg", "title", "desc", "path", "text", "g", "circle"}
 HTML = {"div", "h3", "p", "strong", "a", "table", "thead", "tbody", "tr", "th", "td", "bdi", "cwdb-action"}

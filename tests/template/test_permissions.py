@@ -11,7 +11,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from flowquery import errors
 from flowquery.model import Family
-from tests.loopback import QUERY_ID, ROOT, event, execution, output
+from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, event, execution, output
 from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, error, http, ok, stored
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
@@ -29,6 +29,10 @@ NOT_BY_THE_HANDLER = {
     "sqs:SendMessage",
 }
 TAKES_NO_RESOURCE = {"xray", "logs"}
+LISTED = (
+    "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>results/date=2026-11-24/"
+    f"{SCOPE_ID}-sweep-20261124T080000Z-20261124T081500Z-0123abcd.jsonl.gz</Key></Contents></ListBucketResult>"
+)
 PUBLISHED = "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>"
 
 # For each function what makes it take all its ways: replies of Network Flow Monitor, and of the other service.
@@ -37,6 +41,10 @@ WAYS: dict[str, tuple[list[Reply], list[Reply]]] = {
     "get_query_status": ([ok(status="SUCCEEDED")], []),
     "get_query_results": ([ok(**event("replies/get_query_results"))], [http(412), http(200)]),
     "stop_query": ([error(400, "ValidationException"), ok(status="FAILED")], []),
+    "plan_sweep": ([], [http(200, LISTED), http(200, headers="x-amz-meta-selection: TIMEOUTS:INTER_AZ\r\n")]),
+    "advance_queries": ([ok(status="PAUSED"), ok(), ok(queryId="second")], []),
+    "stop_queries": ([ok()], []),
+    "store_sweep": ([ok(**event("replies/get_query_results"))], [http(412), http(200)]),
     "raise_alarm": ([], [http(200, PUBLISHED)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
     "plan_backfill": ([], PARTLY_STORED),
@@ -75,6 +83,10 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def of_family(given: dict[str, Any], family: dict[str, str]) -> dict[str, Any]:
+    return {**given, "sweep": {**given["sweep"], **family}} if "sweep" in given else {**given, **family}
+
+
 def role_of(function: str) -> str:
     return "".join(part.title() for part in function.split("_")) + "Role"
 
@@ -83,10 +95,11 @@ def role_of(function: str) -> str:
 def test_a_function_may_do_exactly_what_its_handler_does(server: ScriptedServer, made: set[str], function: str) -> None:
     replies, other_replies = [list(replies) or [http(200)] for replies in WAYS[function]]
     for family in FAMILIES if "networkflowmonitor:" in str(statements(role_of(function))) else [{}]:
-        server.replies = [RANKED] if function == "get_query_results" and family != FAMILIES[0] else list(replies)
+        gets = function in ("get_query_results", "store_sweep")
+        server.replies = [RANKED] if gets and family != FAMILIES[0] else list(replies)
         server.other_replies = list(other_replies)
         try:
-            call(function, {**event(function), **family})
+            call(function, of_family(event(function), family))
         except errors.MalformedReply:
             assert function == "get_query_results"  # the object that was there already was not one of ours
 

@@ -112,8 +112,11 @@ def read_queue(clients: Clients, queue: Resource) -> Mapping[str, Any]:
 
 
 def read_log_group(clients: Clients, group: Resource) -> Mapping[str, Any]:
-    groups = clients("logs").describe_log_groups(logGroupNamePrefix=group.physical_id)["logGroups"]
-    [described] = [described for described in groups if described["logGroupName"] == group.physical_id]
+    described = next(  # names begin alike
+        found
+        for found in clients("logs").describe_log_groups(logGroupNamePrefix=group.physical_id)["logGroups"]
+        if found["logGroupName"] == group.physical_id
+    )
     return {"LogGroupName": described["logGroupName"], "RetentionInDays": described["retentionInDays"]}
 
 

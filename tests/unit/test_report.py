@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import webbrowser
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,48 +13,13 @@ from localaws.report import CONTRIBUTOR_FIELDS, write_report
 from localaws.run import open_in_browser
 from tests.hostile import HOSTILE
 from tests.loopback import output
+from tests.markup import parsed
 
 ROWS = [
     {"timestamp": f"2026-11-24T08:{minute:02}:00Z", "label": label, "value": value}
     for label, values in {"use1-az1": (3, 7.5), "use1-az2": (1, 2)}.items()
     for minute, value in zip((0, 5), values, strict=True)
 ]
-VOID = {"meta", "br"}
-
-
-class Parser(HTMLParser):
-    """Keeps the tags with their attributes, and refuses what does not nest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def close(self) -> None:
-        super().close()
-        assert not self._open
-
-
-def parsed(page: str) -> Parser:
-    parser = Parser()
-    parser.feed(page)
-    parser.close()
-    return parser
 
 
 def test_it_says_what_was_asked_what_was_found_and_what_it_cost() -> None:

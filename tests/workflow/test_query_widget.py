@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from localaws.scenarios import SCENARIOS
 from tests.loopback import event
-from tests.unit.test_report import parsed
+from tests.markup import parsed
 
 if TYPE_CHECKING:
     from tests.loopback import Stack
