@@ -10,7 +10,10 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-.PHONY: help run sql serve test verify check format build deploy lock clean frontier cold-start throughput sweep-cost setup setup-sam
+WINDOWS := PYTHONPATH=.:functions $(BIN)/python -m scripts.windows
+STRETCH = --from '$(FROM)' --to '$(TO)' $(if $(WINDOW),--window '$(WINDOW)') $(if $(STACK),--stack '$(STACK)')
+
+.PHONY: help run sql serve gaps backfill test verify check format build deploy lock clean frontier cold-start throughput sweep-cost setup setup-sam
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +26,12 @@ sql: setup ## query the results that the latest make run stored (SQL="SELECT lab
 
 serve: setup ## leave the loopback AWS up with the stack deployed, until Ctrl-C (PORT=5000)
 	@PYTHONPATH=.:functions $(BIN)/python -m localaws serve --port $(PORT)
+
+gaps: setup ## the windows that are not stored whole, in your account or where make serve says (FROM=2026-11-24T00:00:00Z TO=… WINDOW=15 STACK=flowquery)
+	@$(WINDOWS) gaps $(STRETCH)
+
+backfill: setup ## sweep those windows (FROM= TO= WINDOW=1440 STACK=flowquery); DRY_RUN=1 says what it takes in queries, hours and dollars
+	@$(WINDOWS) backfill $(STRETCH) $(if $(DRY_RUN),--dry-run)
 
 test: setup ## the fast tests
 	@$(PYTEST) -m 'not slow'

@@ -19,6 +19,7 @@ from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
+from localaws import distributed_map
 from localaws.clock import Clock, SystemClock
 
 _real_wait = wait_function.WaitFunction._wait_interval
@@ -41,6 +42,18 @@ class Backend(StepFunctionsParserBackend):
     ) -> Execution:
         # Executions without a name are all called None, and collide.
         return super().start_execution(state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
+
+    def list_map_runs(self, execution_arn: str) -> dict[str, Any]:
+        started = _has_begun(self.describe_execution(execution_arn=execution_arn))
+        return super().list_map_runs(execution_arn) if started else {"mapRuns": []}
+
+    def _get_executions(self, *args: Any, **kwargs: Any) -> list[Execution]:
+        return [execution for execution in super()._get_executions(*args, **kwargs) if _has_begun(execution)]
+
+
+def _has_begun(execution: Execution) -> bool:
+    """Tell whether its thread has; until then moto has nothing to look into for Map Runs, and breaks."""
+    return getattr(execution.exec_worker, "env", None) is not None
 
 
 _normalise_parameters = StateTaskServiceSfn._normalise_parameters
@@ -84,5 +97,6 @@ def install(clock: Clock) -> None:
 
     # One client for all tasks: making it takes longer than the call.
     _nest()
+    distributed_map.install()
     client = cache(boto_client_for)
     lambda_eval_utils.boto_client_for = lambda region, service, **_: client(region, service)

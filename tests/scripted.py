@@ -45,6 +45,20 @@ def stored(*rows: object) -> bytes:
     return http(200, gzip.compress("".join(f"{json.dumps(row)}\n" for row in rows).encode(), mtime=0))
 
 
+def listed(*keys: str) -> bytes:
+    """Return S3's answer with a listing."""
+    contents = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys)
+    return http(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
+
+
+# A window of events/plan_backfill.json that is stored in part: a listing, what its object holds, other days.
+SWEPT = (
+    "results/date=2026-11-01/"
+    "a1b2c3d4-5678-90ab-cdef-1234567890ab-sweep-20261101T000000Z-20261102T000000Z-0123abcd.jsonl.gz"
+)
+PARTLY_STORED: list[Reply] = [listed(SWEPT), http(200, headers="x-amz-meta-selection: TIMEOUTS:INTER_AZ\r\n"), listed()]
+
+
 @dataclass
 class ScriptedServer:
     """Answers requests to Network Flow Monitor from `replies`, others from `other_replies`; the last one repeats."""

@@ -86,6 +86,13 @@ def stored_pairs(
     return stored
 
 
+def put_json(bucket: str, key: str, value: object) -> None:
+    """Store a value as JSON (PutObject), whatever was there."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    with named_errors():
+        client().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+
+
 def read_rows(bucket: str, key: str, most_bytes: int) -> Iterator[Mapping[str, object]]:
     """Yield the rows of a stored object (GetObject) in their order, as many as fit `most_bytes` uncompressed.
 

@@ -20,7 +20,7 @@ from flowquery.tables import MEMBERS
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
 from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output
-from tests.scripted import Reply, ScriptedServer, call, http, ok, stored
+from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, http, ok, stored
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
 REGISTRY: Registry[Any] = Registry().with_resources(
@@ -43,6 +43,7 @@ REPLIES: dict[str, tuple[list[Reply], list[Reply]]] = {
     "store_sweep": ([ok(**event("replies/get_query_results"))], [http(200)]),
     "raise_alarm": ([], [http(200, SENT)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "plan_backfill": ([], PARTLY_STORED),
     "start_execution_sweep": ([], [ok(executionArn="arn", startDate=0)]),
     "query_widget": (
         [],
@@ -153,7 +154,15 @@ def test_every_error_has_a_name_in_the_schema_and_advice_in_the_alarm() -> None:
     raised = {
         name for name, value in vars(errors).items() if isinstance(value, type) and value is not errors.FlowqueryError
     }
-    outcomes = {"QueryFailed", "QueryCanceled", "QueryTimedOut", "UnknownStatus", "QueryStopped", "NotStarted"}
+    outcomes = {
+        "QueryFailed",
+        "QueryCanceled",
+        "QueryTimedOut",
+        "UnknownStatus",
+        "QueryStopped",
+        "NotStarted",
+        "BackfillIncomplete",
+    }
 
     assert set(SCHEMAS["errors"]["enum"]) == raised | outcomes | {"SweepIncomplete"}
     assert set(ADVICE) == raised | outcomes | {"*"}

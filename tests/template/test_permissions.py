@@ -12,7 +12,7 @@ from samtranslator.yaml_helper import yaml_parse
 from flowquery import errors
 from flowquery.model import Family
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, event, execution, output
-from tests.scripted import Reply, ScriptedServer, call, error, http, ok, stored
+from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, error, http, ok, stored
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
 SCOPE_ARN = {"Fn::Sub": "arn:${AWS::Partition}:networkflowmonitor:${AWS::Region}:${AWS::AccountId}:scope/${ScopeId}"}
@@ -47,6 +47,7 @@ WAYS: dict[str, tuple[list[Reply], list[Reply]]] = {
     "store_sweep": ([ok(**event("replies/get_query_results"))], [http(412), http(200)]),
     "raise_alarm": ([], [http(200, PUBLISHED)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),
+    "plan_backfill": ([], PARTLY_STORED),
     "query_widget": (
         [],
         [ok(executions=[execution()]), ok(**execution(output=json.dumps(output()))), stored()],
@@ -129,6 +130,19 @@ def test_the_widget_reads_its_own_state_machine_and_bucket_alone() -> None:
         "states:DescribeExecution": {"Fn::Sub": executions},
         "s3:GetObject": {"Fn::Sub": "${ResultsBucket.Arn}/results/*"},
     }
+
+
+def test_a_backfill_starts_sweeps_and_the_children_of_its_map_and_stops_no_sweep() -> None:
+    def resources(action: str) -> str:
+        allowed = [s for s in statements("BackfillRole") if action in listed(s["Action"])]
+        return str([listed(statement["Resource"]) for statement in allowed])
+
+    assert RESOURCES["Backfill"]["Properties"]["Name"] == {"Fn::Sub": "${AWS::StackName}-Backfill"}
+    assert "{'Ref': 'SweepScope'}" in resources("states:StartExecution")
+    assert "stateMachine:${AWS::StackName}-Backfill'" in resources("states:StartExecution")
+    assert "${SweepScope.Name}" in resources("states:DescribeExecution")
+    assert "${SweepScope.Name}" not in resources("states:StopExecution")
+    assert resources("s3:PutObject") == "[[{'Fn::Sub': '${ResultsBucket.Arn}/backfills/*'}]]"
 
 
 def test_the_alarm_topic_has_a_key_that_cloudwatch_and_eventbridge_can_use() -> None:

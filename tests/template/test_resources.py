@@ -144,6 +144,7 @@ def read_state_machine(clients: Clients, machine: Resource) -> Mapping[str, Any]
     logging = described["loggingConfiguration"]
     arns = [destination["cloudWatchLogsLogGroup"]["logGroupArn"] for destination in logging["destinations"]]
     return {
+        "StateMachineName": described["name"],
         "DefinitionString": described["definition"],
         "RoleArn": described["roleArn"],
         "StateMachineType": described["type"],
