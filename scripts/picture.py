@@ -1,4 +1,4 @@
-"""Draws a state machine as a Mermaid flowchart, and puts it into README.md: `python scripts/picture.py`."""
+"""Draws the state machines as Mermaid flowcharts, and puts them into README.md: `python scripts/picture.py`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,46 @@ SHAPES = {
     "Succeed": ("([", "])"),
     "Fail": ("([", "])"),
 }
+PICTURES = {
+    "run_query": "statemachines/run_query.asl.yaml",
+    "sweep_scope": "statemachines/sweep_scope.asl.yaml",
+    "backfill": "statemachines/backfill.asl.yaml",
+    "parent_workflow": "examples/parent_workflow/compare_scopes.asl.yaml",
+}
 COLOURS = {"Succeed": "#1a7f37", "Fail": "#cf222e", "Wait": "#9a6700"}
 
 
 def draw(states: Mapping[str, Any]) -> str:
-    """Return the flowchart; a dotted arrow is a Catch."""
-    lines = ["flowchart TD"]
-    for name, state in states.items():
-        opening, closing = SHAPES[state["Type"]]
-        lines.append(f"  {name}{opening}{name}{closing}")
-    for name, state in states.items():
-        lines += dict.fromkeys(f"  {name} {arrow} {target}" for arrow, target in _arrows(state))
+    """Return the flowchart; a dotted arrow is a Catch, and what a Map runs for each item is in its frame."""
+    lines, coloured = ["flowchart TD", *_body(states)], list(_every(states))
     for kind, colour in COLOURS.items():
-        members = ",".join(name for name, state in states.items() if state["Type"] == kind)
-        lines += [f"  classDef {kind.lower()} stroke:{colour},stroke-width:3px", f"  class {members} {kind.lower()}"]
+        members = ",".join(name for name, state in coloured if state["Type"] == kind)
+        if members:
+            lines += [
+                f"  classDef {kind.lower()} stroke:{colour},stroke-width:3px",
+                f"  class {members} {kind.lower()}",
+            ]
     return "\n".join(lines)
+
+
+def _body(states: Mapping[str, Any]) -> Iterator[str]:
+    for name, state in states.items():
+        if state["Type"] == "Map":
+            yield f"  subgraph {name}"
+            yield from _body(state["ItemProcessor"]["States"])
+            yield "  end"
+        else:
+            opening, closing = SHAPES[state["Type"]]
+            yield f"  {name}{opening}{name}{closing}"
+    for name, state in states.items():
+        yield from dict.fromkeys(f"  {name} {arrow} {target}" for arrow, target in _arrows(state))
+
+
+def _every(states: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, state in states.items():
+        yield name, state
+        if state["Type"] == "Map":
+            yield from _every(state["ItemProcessor"]["States"])
 
 
 def _arrows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -50,33 +75,44 @@ def _arrows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _condition(choice: Mapping[str, Any]) -> str:
-    if "And" in choice:
-        return ", ".join(_condition(part) for part in choice["And"])
-    if "Or" in choice:
-        return " or ".join(_condition(part) for part in choice["Or"])
-    field = choice["Variable"].rsplit(".", 1)[-1]
-    if "StringEquals" in choice:
-        return str(choice["StringEquals"])
-    if "IsNull" in choice:
-        return f"{field} is {'' if choice['IsNull'] else 'not '}null"
-    return f"{field} given" if "IsPresent" in choice else field
+    if "Not" in choice:
+        return f"not {_condition(choice['Not'])}"
+    for kind, link in (("And", ", "), ("Or", " or ")):
+        if kind in choice:
+            return link.join(_condition(part) for part in choice[kind])
+    field = _field(choice["Variable"])
+    [(test, value)] = [(name, value) for name, value in choice.items() if name not in ("Variable", "Next")]
+    said = {
+        "StringEquals": f"{value}",
+        "IsNull": f"{field} is {'' if value else 'not '}null",
+        "IsPresent": f"{field} given",
+        "BooleanEquals": f"{'' if value else 'not '}{field}",
+        "NumericEquals": f"{field} is {value}",
+        "NumericGreaterThan": f"{field} above {value}",
+        "NumericGreaterThanPath": f"{field} above {_field(str(value))}",
+    }
+    return said[test]
 
 
-def embed(readme: str, picture: str) -> str:
+def _field(path: str) -> str:
+    return path.rsplit(".", 1)[-1]
+
+
+def embed(readme: str, name: str, picture: str) -> str:
     """Return the README with the picture between its marks."""
-    before, _, rest = readme.partition("<!-- workflow -->\n")
-    _, mark, after = rest.partition("<!-- /workflow -->")
+    before, _, rest = readme.partition(f"<!-- {name} -->\n")
+    _, mark, after = rest.partition(f"<!-- /{name} -->")
     if not mark:
-        raise ValueError("README.md has no place for the picture, from <!-- workflow --> to <!-- /workflow -->")
-    return f"{before}<!-- workflow -->\n```mermaid\n{picture}\n```\n{mark}{after}"
+        raise ValueError(f"README.md has no place for the picture, from <!-- {name} --> to <!-- /{name} -->")
+    return f"{before}<!-- {name} -->\n```mermaid\n{picture}\n```\n{mark}{after}"
 
 
 def picture_of(name: str) -> str:
-    definition = yaml.safe_load((ROOT / "statemachines" / f"{name}.asl.yaml").read_text("utf-8"))
-    return draw(definition["States"])
+    return draw(yaml.safe_load((ROOT / PICTURES[name]).read_text("utf-8"))["States"])
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    path.write_text(embed(path.read_text("utf-8"), picture_of("run_query")), "utf-8")
-    sys.stdout.write("README.md has the picture of statemachines/run_query.asl.yaml\n")
+    for name in PICTURES:
+        path.write_text(embed(path.read_text("utf-8"), name, picture_of(name)), "utf-8")
+    sys.stdout.write(f"README.md has the pictures of {', '.join(PICTURES.values())}\n")

@@ -27,13 +27,22 @@ def rows(title: str) -> dict[str, str]:
     return {first: rest for first, rest in found if first != "---"}
 
 
-def test_the_picture_is_that_of_the_state_machine() -> None:
+@pytest.mark.parametrize(
+    ("name", "arrow"),
+    [
+        ("run_query", "GetQueryStatus --> ChooseByStatus"),
+        ("sweep_scope", "AdvanceQueries -. any error .-> StopQueries"),
+        ("backfill", "SweepWindows --> CheckBackfill"),
+        ("parent_workflow", "ChooseByPeak -- not empty, value above quietUpTo --> Loud"),
+    ],
+)
+def test_a_picture_is_that_of_its_state_machine(name: str, arrow: str) -> None:
     picture = runpy.run_path(str(ROOT / "scripts/picture.py"))
 
-    drawn = picture["picture_of"]("run_query")
-    assert "GetQueryStatus --> ChooseByStatus" in drawn
+    drawn = picture["picture_of"](name)
+    assert arrow in drawn
     assert f"```mermaid\n{drawn}\n```" in README
-    assert picture["embed"](README, drawn) == README
+    assert picture["embed"](README, name, drawn) == README
 
 
 def test_every_make_command_that_a_document_names_is_there() -> None:
