@@ -53,7 +53,7 @@ Measures = dict[str, dict[int, dict[str, float]]]
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="The throughput of fetching, storing and querying results.")
     parser.add_argument("--rows", type=int, nargs="+", default=ROWS, help="sizes of results (1000 20000 200000)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant and size (3)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant and size (5)")
     parser.add_argument("--days", type=int, default=365, help="how much is queried (365)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     chosen = parser.parse_args(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 import boto3
 from botocore import xform_name
@@ -99,6 +100,7 @@ def results_pages(query: Query, get: Callable[[Query, str | None], Reply] = resu
         token = cast("str | None", page.get("nextToken"))
         if not token:
             return
+        urlsplit.cache_clear()  # type: ignore[attr-defined]  # it keeps addresses, and none comes twice
         if len(tokens) == MAX_PAGES or not tokens.add(token):
             raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {len(tokens) + 2})")
 
