@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from flowquery import clock, executions, nfm, sdk, store, topic
 from localaws.clock import TurnedClock
 from localaws.server import LocalAws
-from tests.loopback import FaultyRuntime, Stack
+from tests.loopback import ENVIRONMENT, FaultyRuntime, Stack
 from tests.scripted import ScriptedServer, serving
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -25,14 +25,7 @@ os.environ.update(
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     NO_PROXY="localhost,127.0.0.1",
-    RESULTS_BUCKET="results",
-    ALARM_TOPIC_ARN="arn:aws:sns:us-east-1:123456789012:alarms",
-    STATE_MACHINE_ARN="arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
-    SWEEP_STATE_MACHINE_ARN="arn:aws:states:us-east-1:123456789012:stateMachine:SweepScope",
-    TIMEOUT_SECONDS="1800",
-    REQUESTS_PER_SECOND="5",
-    RANKED_PEAKS="3",
-    RANKING_LIMIT="10",
+    **ENVIRONMENT,
     POWERTOOLS_SERVICE_NAME="flowquery",
     POWERTOOLS_METRICS_NAMESPACE="Flowquery",
 )

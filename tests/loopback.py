@@ -22,6 +22,17 @@ SELECTION = {
     "startTime": "2026-11-24T08:00:00Z",
     "endTime": "2026-11-24T09:00:00Z",
 }
+# What the template gives functions by name.
+ENVIRONMENT = {
+    "RESULTS_BUCKET": "results",
+    "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
+    "SWEEP_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:SweepScope",
+    "TIMEOUT_SECONDS": "1800",
+    "REQUESTS_PER_SECOND": "5",
+    "RANKED_PEAKS": "3",
+    "RANKING_LIMIT": "10",
+}
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html and the best practices for Lambda.
 LAMBDA_FAULTS = [
     "Lambda.ClientExecutionTimeoutException",

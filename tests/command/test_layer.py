@@ -18,12 +18,13 @@ from botocore.model import OperationModel, ServiceModel, Shape, StringShape, Str
 from botocore.regions import EndpointResolver
 
 from layer.build import DEPLOYED_PYTHON, SERVICES
-from tests.loopback import QUERY_ID, ROOT, event, execution, output
+from tests.loopback import ENVIRONMENT, QUERY_ID, ROOT, event, execution, output
 from tests.scripted import ScriptedServer, http, ok, stored
 
 pytestmark = pytest.mark.slow
 
 PUBLISHED = http(200, "<PublishResponse><PublishResult><MessageId>m-1</MessageId></PublishResult></PublishResponse>")
+LISTED = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 REPLIES: dict[str, tuple[bytes, bytes | list[bytes]]] = {
     "get_query_results": (ok(**event("replies/get_query_results")), http(200)),
     "get_query_status": (ok(status="RUNNING"), http(500)),
@@ -36,6 +37,11 @@ REPLIES: dict[str, tuple[bytes, bytes | list[bytes]]] = {
         ],
     ),
     "raise_alarm": (http(500), PUBLISHED),
+    "plan_backfill": (http(500), [http(200, LISTED), http(200)]),
+    "plan_sweep": (http(500), http(200, LISTED)),
+    "advance_queries": (ok(status="SUCCEEDED", queryId=QUERY_ID), http(500)),
+    "stop_queries": (http(200, "{}"), http(500)),
+    "store_sweep": (ok(**event("replies/get_query_results")), http(200)),
     "start_execution": (http(500), ok(executionArn="arn", startDate=0)),
     "start_query": (ok(queryId=QUERY_ID), http(500)),
     "stop_query": (http(200, "{}"), http(500)),
@@ -77,8 +83,7 @@ class Build:
         """Call the handler in a Python that has the function and the layer, and nothing of this environment."""
         folders = [str(self.function(handler)), str(self.layer)]
         variables = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "POWERTOOLS_"))}
-        names = ("NO_PROXY", "RESULTS_BUCKET", "ALARM_TOPIC_ARN", "STATE_MACHINE_ARN")
-        variables |= {name: os.environ[name] for name in names}
+        variables |= {name: os.environ[name] for name in ("NO_PROXY", *ENVIRONMENT)}
         ran = subprocess.run(
             [sys.executable, "-S", "-c", CALL, handler, json.dumps(payload)],  # -S: no site-packages
             env={**variables, "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"},
