@@ -48,7 +48,7 @@ frontier: setup ## what polling costs and how soon it sees the end, beside every
 cold-start: build setup ## what starting costs, beside plain boto3 (two minutes; needs Python 3.13)
 	@$(BIN)/python -m benchmarks.cold_start --rounds 40
 
-throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (three minutes)
+throughput: setup ## what fetching and storing results costs, beside the loop of a user, and querying a year of them (four minutes)
 	@PYTHONPATH=.:functions $(BIN)/python -m benchmarks.results_throughput
 
 sweep-cost: setup ## what many queries cost, beside a Map of loops and Express children (three minutes)
