@@ -112,7 +112,7 @@ class Round:
         if self._unsaved_since is not None:
             return not self._waiting() or then >= self._unsaved_since + POLICY.longest_blind_hold
         youngest = min((now - asked.started_at for asked in self.sweep.queries if asked.runs), default=0.0)
-        return then - now >= SHORTEST_WAIT and not self._waiting() and not POLICY.holding_pays(youngest)
+        return then - now >= POLICY.round_seconds and not self._waiting() and not POLICY.holding_pays(youngest)
 
     def _act(self) -> None:
         """Start one if one may be started, else look at the one that is likeliest to have ended.
@@ -285,8 +285,9 @@ class Round:
 
     def answer(self, wait_seconds: float, memory_mb: str | int, retry_count: int = 0) -> Sweep:
         """Return the sweep with what the round took, and the wait in whole seconds: a short one costs less held."""
-        # A Wait that is shorter than that is held by the next invocation, if it has the time.
-        wait = max(round(wait_seconds), 1) if wait_seconds > min(SHORTEST_WAIT, self._hold) else 0
+        # What is shorter is held by the next invocation, if it has the time.
+        held = min(SHORTEST_WAIT, 0.9 * self._hold)  # with room for what numbers lose on their way
+        wait = max(round(wait_seconds), 1) if wait_seconds > held else 0
         poll = replace(self.sweep.poll, wait_seconds=wait, elapsed_seconds=self.now + wait)
         used = clock.gb_seconds(self._began, memory_mb)
         return replace(self.sweep, poll=poll.plus(2 + bool(wait), 1 + retry_count, used))
