@@ -114,7 +114,8 @@ def _misfits(path: str, given: Placed, taken: Placed, kind: str) -> list[str]:
     found: list[str] = []
     for form in forms(*given):
         every = [_misfits_of_form(path, form, other, given[2], taken[2], kind) for other in forms(*taken)]
-        found += min(every, key=len)
+        fewest: list[str] = min(every, key=len)
+        found += fewest
     return list(dict.fromkeys(found))
 
 
