@@ -28,6 +28,7 @@ Answer = TypeVar("Answer")
 MOST_HOLD_SECONDS = 840.0  # a Lambda function runs for 900 s at most
 MARGIN_SECONDS = 60.0  # a query that is given up is told to stop, in several attempts
 MOST_FAULTS = 3  # of a start or a stop
+SHORTEST_WAIT = POLICY.round_seconds / 3  # seconds; a Wait is one more transition, so a shorter one costs less held
 QUOTA_SECONDS, LONGEST_QUOTA_SECONDS = 5.0, 60.0  # until a start is tried again, unless a query ends before
 REFUSED = "stopping was refused"
 ERRORS = {Status.FAILED.value: "QueryFailed", Status.CANCELED.value: "QueryCanceled"}
@@ -54,19 +55,33 @@ class Round:
     ) -> None:
         self._calls, self._measure = calls, measure
         self._began = clock.monotonic()
-        self._hold = max(min(MOST_HOLD_SECONDS, remaining() - MARGIN_SECONDS), 0.0)
+        left = remaining()
+        self._hold = max(min(MOST_HOLD_SECONDS, left - MARGIN_SECONDS), 0.0)
         self._unsaved_since: float | None = None
         self._refusals = 0
+        self._worked = self._throttled = False
         self.sweep = replace(sweep, poll=charge_retries(sweep.poll, retry_count))
         self._spent_before = self.sweep.poll.elapsed_seconds
-        if retry_count:  # an attempt that was lost may have started any of which nothing is known
-            queries = (replace(a, unclear=a.unclear or a.status == WAITING) for a in sweep.queries)
-            self.sweep = replace(self.sweep, queries=tuple(queries))
+        self._last_call_at = self._spent_before + left - POLICY.slowest_call
+        if retry_count:
+            self._take_up()
 
     @property
     def now(self) -> float:
         """Seconds of the sweep's budget."""
         return self._spent_before + clock.monotonic() - self._began
+
+    def _take_up(self) -> None:
+        """Go on after attempts that were lost: each may have started what waits, and sent requests just now."""
+        now = self._spent_before
+        looks_at = now + POLICY.shortest_interval
+        queries = (
+            replace(asked, due_at=max(asked.due_at, looks_at))
+            if asked.runs
+            else replace(asked, unclear=asked.unclear or asked.status == WAITING)
+            for asked in self.sweep.queries
+        )
+        self.sweep = replace(self.sweep, queries=tuple(queries), pace=self.sweep.pace.without_burst(now))
 
     def run(self) -> float:
         """Work until all have ended or it is time to hand over; return the seconds to wait before the next round."""
@@ -90,25 +105,31 @@ class Round:
         Also once all are started, or a minute after the first start: ids that no other step knows would be lost with
         this invocation.
         """
-        if ready_at > self._spent_before + self._hold:
+        now = self.now
+        then = max(ready_at, now)
+        if then > self._spent_before + self._hold and (self._worked or ready_at > now):
             return True
         if self._unsaved_since is not None:
-            return not self._waiting() or self.now >= self._unsaved_since + POLICY.longest_blind_hold
-        youngest = min((self.now - asked.started_at for asked in self.sweep.queries if asked.runs), default=0.0)
-        return ready_at > self.now and not self._waiting() and not POLICY.holding_pays(youngest)
+            return not self._waiting() or then >= self._unsaved_since + POLICY.longest_blind_hold
+        youngest = min((now - asked.started_at for asked in self.sweep.queries if asked.runs), default=0.0)
+        return then - now >= POLICY.round_seconds and not self._waiting() and not POLICY.holding_pays(youngest)
 
     def _act(self) -> None:
         """Start one if one may be started, else look at the one that is likeliest to have ended.
 
         Of a query that has gone on for t seconds and was seen to run w seconds ago, that is w / t, as in PollPolicy.
+        A look goes first at a query whose budget is spent, and after a start that was throttled: starts may have a
+        limit of their own.
         """
-        now = self.now
-        if self._waiting() and self.sweep.starts_at <= now:
-            self._start(next(index for index, asked in enumerate(self.sweep.queries) if asked.status == WAITING))
-            return
-        due = [(index, asked) for index, asked in enumerate(self.sweep.queries) if asked.runs and asked.due_at <= now]
-        if due:
-            self._look(max(due, key=lambda pair: (now - pair[1].looked_at) / (now - pair[1].started_at))[0])
+        now, sweep, self._worked = self.now, self.sweep, True
+        due = [(index, asked) for index, asked in enumerate(sweep.queries) if asked.runs and asked.due_at <= now]
+        spent = [pair for pair in due if now - pair[1].started_at >= sweep.timeout_seconds]
+        looks_first = spent or (due and self._throttled)
+        if self._waiting() and sweep.starts_at <= now and not looks_first:
+            self._start(next(index for index, asked in enumerate(sweep.queries) if asked.status == WAITING))
+        elif due:
+            likeliest = max(spent or due, key=lambda pair: (now - pair[1].looked_at) / (now - pair[1].started_at))
+            self._look(likeliest[0])
 
     def _start(self, index: int) -> None:
         sweep, asked = self.sweep, self.sweep.queries[index]
@@ -130,6 +151,7 @@ class Round:
         """Try the start again later; after an unclear outcome a second query may run, so that seldom."""
         self.sweep = replace(self.sweep, refused=type(refusal).__name__)
         if isinstance(refusal, Throttled):
+            self._throttled = True
             return
         self._refusals += 1
         pause = min(QUOTA_SECONDS * 2 ** (self._refusals - 1), LONGEST_QUOTA_SECONDS)
@@ -143,7 +165,7 @@ class Round:
                 self.sweep = self.sweep.put(index, asked)
 
     def _look(self, index: int) -> None:
-        asked, began = self.sweep.queries[index], self.now
+        asked, began, self._throttled = self.sweep.queries[index], self.now, False
         asked = replace(asked, checks=asked.checks + 1)
         try:
             status = self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True)
@@ -185,7 +207,8 @@ class Round:
     def _give_up(self, asked: Asked, error: str, cause: str) -> Asked:
         """Tell the query to stop, and say whether that could be done; one that has just succeeded is no failure."""
         told = self._stop(asked)
-        if told == REFUSED:
+        looks_at = max(self.sweep.pace.ready_at, self.now + POLICY.shortest_interval)
+        if told == REFUSED and self._in_time(looks_at):
             with suppress(FlowqueryError):
                 if self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True) == Status.SUCCEEDED:
                     return replace(asked, status=Status.SUCCEEDED.value)
@@ -194,7 +217,8 @@ class Round:
     def _stop(self, asked: Asked) -> str:
         error: FlowqueryError | None = None
         for _ in range(MOST_FAULTS):
-            self._sleep_until(self.sweep.pace.ready_at)
+            if not self._in_time(self.sweep.pace.ready_at):
+                return "not stopped (no time left)"
             try:
                 self._call(lambda: self._calls.stop(self.sweep.query(asked)))
             except (Throttled, TransientFault) as fault:
@@ -208,12 +232,15 @@ class Round:
         return f"not stopped ({type(error).__name__})"
 
     def stop_all(self) -> None:
-        """Stop whatever runs, and call off what waits."""
+        """Call off what waits, and stop what runs; what there is no time for is left to the next invocation."""
+        for index, asked in enumerate(self.sweep.queries):
+            if asked.status == WAITING:
+                self._end(index, asked.fail("NotStarted", "the sweep broke before"))
         for index, asked in enumerate(self.sweep.queries):
             if asked.runs:
                 self._end(index, self._give_up(asked, "QueryStopped", f"{asked.status} when the sweep broke"))
-            elif asked.status == WAITING:
-                self._end(index, asked.fail("NotStarted", "the sweep broke before"))
+                if self.now > self._spent_before + self._hold:
+                    return
 
     def _give_up_waiting(self) -> None:
         """Call off what waits where nothing was started and nothing ended for as long as one query may take."""
@@ -258,10 +285,19 @@ class Round:
 
     def answer(self, wait_seconds: float, memory_mb: str | int, retry_count: int = 0) -> Sweep:
         """Return the sweep with what the round took, and the wait in whole seconds: a short one costs less held."""
-        wait = round(wait_seconds) if wait_seconds >= POLICY.round_seconds / 3 else 0  # a Wait is one more transition
+        # What is shorter is held by the next invocation, if it has the time.
+        held = min(SHORTEST_WAIT, 0.9 * self._hold)  # with room for what numbers lose on their way
+        wait = max(round(wait_seconds), 1) if wait_seconds > held else 0
         poll = replace(self.sweep.poll, wait_seconds=wait, elapsed_seconds=self.now + wait)
         used = clock.gb_seconds(self._began, memory_mb)
         return replace(self.sweep, poll=poll.plus(2 + bool(wait), 1 + retry_count, used))
+
+    def _in_time(self, moment: float) -> bool:
+        """Sleep until then, unless that would leave no time for a call."""
+        if moment > max(self._last_call_at, self.now):
+            return False
+        self._sleep_until(moment)
+        return True
 
     def _sleep_until(self, moment: float) -> None:
         if moment > self.now:

@@ -42,6 +42,10 @@ class Pace:
         rate = min(self.rate + self.ceiling * self.INCREASE * passed, self.ceiling)
         return replace(self, rate=rate, next_at=due + 1 / rate)
 
+    def without_burst(self, now: float) -> Pace:
+        """Return the pace after requests up to `now` of which nobody knows the number."""
+        return replace(self, next_at=max(self.next_at, now + self.BURST_SECONDS + 1 / self.rate))
+
     def throttled(self, now: float) -> Pace:
         """Return the pace after a request was refused at `now`: slower, and no burst."""
         rate = max(self.rate * self.DECREASE, self.ceiling * self.LEAST)

@@ -112,7 +112,8 @@ class Asked:
             "topContributors": list(self.contributors),
         }
         if not self.runs:  # its times are of no use any more
-            known |= dict.fromkeys(("startedAt", "lookedAt", "dueAt", "checks", "faults"))
+            known |= dict.fromkeys(("startedAt", "lookedAt", "dueAt", "checks"))
+            known["faults"] = self.faults if self.status == WAITING else 0
         told = {name: value for name, value in known.items() if value or (name == "rows" and value is not None)}
         return {"window": self.window, **pair_json(self.pair), **told}
 
@@ -216,25 +217,30 @@ class Sweep:
         windows = tuple(parse_window(window) for window in parse_list(fields, "windows", 1, MOST_QUERIES))
         ceiling = parse_seconds(fields, "requestsPerSecond", 0, at_least=0.01, at_most=100)
         pace = parse_object(fields.get("pace"), "sweep.pace")
-        queries = parse_list(fields, "queries", 0, MOST_QUERIES)
+        queries = [_parse_asked(query, len(windows)) for query in parse_list(fields, "queries", 0, MOST_QUERIES)]
+        poll, above = parse_poll(fields), parse_object(fields.get("alarmAbove", {}), "alarmAbove")
+        if any(asked.runs and asked.started_at > poll.elapsed_seconds for asked in queries):
+            raise InvalidInput("sweep.queries: expected no startedAt after poll.elapsedSeconds")
         return cls(
             scope_id=parse_id(fields, "scopeId"),
             windows=windows,
-            queries=tuple(_parse_asked(query, len(windows)) for query in queries),
+            queries=tuple(queries),
             pace=Pace(
                 ceiling, parse_seconds(pace, "rate", 0, at_least=1e-6, at_most=100), parse_amount(pace, "nextAt")
             ),
             timeout_seconds=parse_seconds(fields, "timeoutSeconds", 0, at_least=1, at_most=86_400),
             family=parse_family(fields),
-            poll=parse_poll(fields),
+            poll=poll,
             progressed_at=parse_amount(fields, "progressedAt", 0),
             starts_at=parse_amount(fields, "startsAt", 0),
             refused=str(fields.get("refused", ""))[:64],
-            alarm_above=cast("Mapping[str, float]", parse_object(fields.get("alarmAbove", {}), "alarmAbove")),
+            alarm_above={name: parse_number(above, name) for name in above},
             allow_partial=fields.get("allowPartial") is True,
             ranked_peaks=parse_count(fields, "rankedPeaks", 0),
             limit=None if fields.get("limit") is None else parse_count(fields, "limit", at_least=1, at_most=500),
-            stored=tuple(_parse_stored(stored) for stored in parse_list(fields, "stored", 0, MOST_QUERIES)),
+            stored=tuple(
+                _parse_stored(stored, len(windows)) for stored in parse_list(fields, "stored", 0, MOST_QUERIES)
+            ),
         )
 
 
@@ -254,6 +260,7 @@ def _parse_asked(value: object, windows: int) -> Asked:
     fields = parse_object(value, "sweep.queries")
     query_id, status = fields.get("queryId"), fields.get("status")
     names = fields.get("metricName"), fields.get("destinationCategory")
+    rows = parse_list({"topContributors": [], **fields}, "topContributors", 0, 500)
     asked = Asked(
         window=parse_count(fields, "window", at_most=windows - 1),
         pair=Pair(str(names[0]), str(names[1])),
@@ -269,10 +276,11 @@ def _parse_asked(value: object, windows: int) -> Asked:
         rows=None if fields.get("rows") is None else parse_count(fields, "rows"),
         unit=None if fields.get("unit") is None else str(fields["unit"]),
         peak=_parse_peak(fields.get("peak")),
-        contributors=tuple(parse_object(row) for row in cast("list[object]", fields.get("topContributors", []))),
+        contributors=tuple(parse_object(row, "topContributors") for row in rows),
     )
     whole = all(map(is_status, names)) and is_status(status) and (asked.query_id or not (asked.runs or asked.rows))
-    if not whole or (query_id is not None and not asked.query_id):
+    timely = not asked.runs or (asked.started_at <= asked.looked_at and asked.started_at < asked.due_at)
+    if not (whole and timely) or (query_id is not None and not asked.query_id):
         raise InvalidInput(f"sweep.queries: hand back what the previous step answered, got {fields!r}"[:200])
     return asked
 
@@ -284,8 +292,7 @@ def _parse_peak(value: object) -> Peak | None:
     return Peak(parse_number(fields, "value"), str(fields.get("label", "")), str(fields.get("timestamp", "")))
 
 
-def _parse_stored(value: object) -> Stored:
+def _parse_stored(value: object, windows: int) -> Stored:
     fields = parse_object(value, "sweep.stored")
-    return Stored(
-        parse_count(fields, "window"), str(fields.get("bucket")), str(fields.get("key")), parse_count(fields, "rows")
-    )
+    window, rows = parse_count(fields, "window", at_most=windows - 1), parse_count(fields, "rows")
+    return Stored(window, str(fields.get("bucket")), str(fields.get("key")), rows)

@@ -19,7 +19,8 @@ from flowquery.model import Family
 from flowquery.tables import MEMBERS
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
-from tests.loopback import QUERY_ID, ROOT, Stack, event, execution, output
+from tests.contract.released import check_released
+from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event, execution, output
 from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, http, ok, stored
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
@@ -62,6 +63,7 @@ OUTPUT_OF = {"get_query_results": "run_query"}
 
 def check(value: Any, schema: str) -> None:
     Draft202012Validator(SCHEMAS[schema], registry=REGISTRY, format_checker=FormatChecker()).validate(value)
+    check_released(value, schema)
 
 
 def function_of(name: str) -> str:
@@ -110,6 +112,61 @@ def test_a_run_with_a_finding_answers_by_its_schema(stack: Stack, script: Script
 
 def test_a_run_of_the_ranking_family_answers_by_its_schema(stack: Stack) -> None:
     check(stack.run({**event("run_query"), "family": "WorkloadInsightsTopContributors"}).output, "run_query.output")
+
+
+PAIRS = [{"metricName": metric, "destinationCategory": "INTER_AZ"} for metric in ("TIMEOUTS", "RETRANSMISSIONS")]
+SWEEP = {
+    "scopeId": SCOPE_ID,
+    "startTime": "2026-11-24T08:00:00Z",
+    "endTime": "2026-11-24T08:15:00Z",
+    "selections": PAIRS,
+}
+PARTLY = Script(ends={("TIMEOUTS", "INTER_AZ"): "FAILED"})
+
+
+@pytest.mark.parametrize("name", ["sweep_scope", "sweep_scope_findings", "sweep_scope_windows"])
+def test_a_sweep_answers_by_its_schema(stack: Stack, name: str) -> None:
+    run = stack.sweep(event(name))
+
+    assert run.status == "SUCCEEDED"
+    check(run.output, "sweep_scope.output")
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "status"),
+    [
+        (Script(series=0), {}, "SUCCEEDED"),
+        (PARTLY, {"allowPartial": True}, "PARTIAL"),
+        (Script(ranking=Ranking(("FAILED",))), {"alarmAbove": {"TIMEOUTS": 1}}, "SUCCEEDED"),
+        (Script(), {"family": "WorkloadInsightsTopContributors", "limit": 2}, "SUCCEEDED"),
+        (Script(start_faults=("InternalServerException",)), {"allowPartial": True}, "SUCCEEDED"),
+    ],
+)
+def test_a_sweep_answers_by_its_schema_whatever_comes_of_it(
+    stack: Stack, script: Script, more: dict[str, Any], status: str
+) -> None:
+    run = stack.sweep({**SWEEP, **more}, script)
+
+    assert run.output["status"] == status
+    check(run.output, "sweep_scope.output")
+
+
+def test_a_sweep_of_what_is_stored_answers_by_its_schema(stack: Stack) -> None:
+    stack.sweep({**SWEEP, "allowPartial": True}, PARTLY)
+
+    for counts in ({"SUCCEEDED": 1, "STORED": 1}, {"STORED": 2}):
+        run = stack.sweep(SWEEP)
+        assert run.output["counts"] == counts
+        check(run.output, "sweep_scope.output")
+
+
+def test_a_backfill_answers_by_its_schema(stack: Stack) -> None:
+    times = {"from": "2026-11-23T00:00:00Z", "to": "2026-11-23T01:00:00Z", "windowMinutes": 30}
+    given = {"scopeId": SCOPE_ID, "selections": PAIRS, "allowPartial": True, **times}
+    for script, left in ((PARTLY, 2), (Script(series=0), 0), (Script(), 0)):  # partial, empty, stored
+        run = stack.run(given, script, "BackfillArn")
+        assert run.output["left"] == left
+        check(run.output, "backfill.output")
 
 
 def test_a_schema_refuses_what_is_not_so() -> None:

@@ -43,7 +43,7 @@ WAYS: dict[str, tuple[list[Reply], list[Reply]]] = {
     "stop_query": ([error(400, "ValidationException"), ok(status="FAILED")], []),
     "plan_sweep": ([], [http(200, LISTED), http(200, headers="x-amz-meta-selection: TIMEOUTS:INTER_AZ\r\n")]),
     "advance_queries": ([ok(status="PAUSED"), ok(), ok(queryId="second")], []),
-    "stop_queries": ([ok()], []),
+    "stop_queries": ([error(400, "ValidationException"), ok(status="SUCCEEDED")], []),
     "store_sweep": ([ok(**event("replies/get_query_results"))], [http(412), http(200)]),
     "raise_alarm": ([], [http(200, PUBLISHED)]),
     "start_execution": ([], [ok(executionArn="arn", startDate=0)]),

@@ -211,7 +211,7 @@ def test_a_sweep_that_gives_up_stops_what_it_started_and_stores_what_succeeded(s
     run = stack.sweep(FEW, Script(seconds=(1, 1, 5000, 5000), concurrent_queries=2, latency=0.1))
 
     assert run.error == "SweepIncomplete"
-    assert run.path[-7:-3] == ["StopQueries", "StoreSweep", "ChooseOutcome", "KeepOutput"]
+    assert run.path[-8:-3] == ["StopQueries", "ChooseByStop", "StoreSweep", "ChooseOutcome", "KeepOutput"]
     assert not [query for query in stack.aws.network_flow_monitor.queries.values() if query.status == "RUNNING"]
     [alarm] = run.alarms
     assert "A step broke: Lambda.Unknown" in alarm["Message"]
