@@ -47,6 +47,7 @@ BY_STATUS = {
 STORED = State("stored before", "-", ended=True, style="green")
 BY_OUTCOME = {"SUCCEEDED": FETCHED, "STORED": STORED}
 UNKNOWN = State("unknown", "?", style="bold yellow")
+GOOD = (BY_STATUS["SUCCEEDED"], FETCHED, STORED)
 LEGEND = (WAITING, STARTED, *BY_STATUS.values(), FETCHED, STOPPED, STORED)
 
 
@@ -91,14 +92,19 @@ class Grid:
         return Ended(asked, state.word, self.ended, len(self.states)) if news else None
 
     def end(self, output: Mapping[str, Any]) -> list[Ended]:
-        """Take what a sweep's output says of queries that no call has told the end of, and return those."""
+        """Take what a sweep's output says, and return the queries that no call has told the end of.
+
+        One that was done, and whose results could not be had, has failed.
+        """
         news = []
         for query in output.get("queries", []):
             start = output["windows"][query["window"]]["startTime"]
             asked = Asked(start, query["metricName"], query["destinationCategory"])
-            if not self.states.get(asked, WAITING).ended:
-                state = BY_OUTCOME.get(query["status"], State(query["status"], "!", ended=True, style="bold red"))
+            before = self.states.get(asked, WAITING)
+            state = BY_OUTCOME.get(query["status"], State(query["status"], "!", ended=True, style="bold red"))
+            if not before.ended or (before in GOOD and state not in GOOD):
                 self.states[asked] = state
+            if not before.ended:
                 news.append(Ended(asked, state.word, self.ended, len(self.states)))
         return news
 

@@ -125,7 +125,7 @@ def run(
     with LocalAws(ProcessRuntime(), SystemClock()) as aws:
         console.print(f"[bold]Deploying template.yaml[/] on {aws.endpoint_url} (scenario {scenario_name})")
         outputs = aws.deploy({"ScopeId": _scope_id(event), **workflow.parameters, **scenario.parameters})
-        aws.network_flow_monitor.script = scenario.script
+        aws.network_flow_monitor.script = scenario.script_of(workflow.name)
         alarms = _subscribe(aws, outputs["AlarmTopicArn"])
         succeeded = workflow.run(Stage(aws, console, outputs, event, alarms, report, keep, scenario))
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")

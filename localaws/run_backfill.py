@@ -16,7 +16,7 @@ from flowquery.model import timestamp_text
 from localaws.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
 from scripts.windows import DONE, MOST_SHOWN, Place, follow, show_estimate, start
 
-HOURS = 6
+HOURS = 12
 
 
 def run_backfill(stage: Stage) -> bool:

@@ -132,6 +132,17 @@ def test_what_no_call_has_told_the_end_of_ends_by_the_output() -> None:
     assert grid.end({}) == []
 
 
+def test_a_query_whose_results_could_not_be_had_is_shown_as_failed_and_told_once() -> None:
+    grid = Grid([ASKED, ASKED._replace(category="INTER_AZ")])
+    grid.see(call("GetQueryStatus", "SUCCEEDED"), query())
+    grid.see(call("GetQueryStatus", "FAILED"), query(ASKED._replace(category="INTER_AZ")))
+
+    told = grid.end(swept(failed("TIMEOUTS", "INTERNET", "NotFound"), failed("TIMEOUTS", "INTER_AZ")))
+
+    assert told == []
+    assert [state.word for state in grid.states.values()] == ["NotFound", "FAILED"]
+
+
 def test_a_bar_ends_full_where_a_query_was_stored_before() -> None:
     console = Console(file=StringIO(), force_terminal=True, width=100, height=40)
 

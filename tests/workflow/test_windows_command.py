@@ -101,9 +101,9 @@ def test_two_days_are_shown_on_the_loopback(stack: Stack, tmp_path: Path) -> Non
 
     assert succeeded
     assert "At most 5 requests a second here" in said
-    assert "264 queries" in said
-    assert "8 windows done, 0 left" in said
-    assert said.count("│ 1       │ 33 of 33       │") == 8
+    assert "132 queries" in said
+    assert "4 windows done, 0 left" in said
+    assert said.count("│ 1       │ 33 of 33       │") == 4
     assert "sql/top_contributors.sql" in said
 
 
@@ -113,7 +113,7 @@ def test_windows_that_are_left_are_shown_with_their_alarms(stack: Stack, tmp_pat
     succeeded, said = shown(stack, tmp_path)
 
     assert not succeeded
-    assert said.count("│ 0       │ 0 of 33        │") == 8
+    assert said.count("│ 0       │ 0 of 33        │") == 4
     assert "BackfillIncomplete" in said
     assert said.count("Alarm: ") == 2
 
