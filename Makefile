@@ -18,7 +18,7 @@ STRETCH = --from '$(FROM)' --to '$(TO)' $(if $(WINDOW),--window '$(WINDOW)') $(i
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: setup ## run a workflow on the loopback AWS (WORKFLOW=query, sweep or parent; EVENT=events/run_query.json SCENARIO=succeeded)
+run: setup ## run a workflow on the loopback AWS (WORKFLOW=query, sweep, parent or backfill; EVENT=events/run_query.json SCENARIO=succeeded)
 	@PYTHONPATH=.:functions $(BIN)/python -m localaws run --keep .run --workflow '$(WORKFLOW)' --scenario '$(SCENARIO)' $(if $(EVENT),--event '$(EVENT)')
 
 sql: setup ## query the results that the latest make run stored (SQL="SELECT label, max(value) FROM results GROUP BY label"; else a prompt)

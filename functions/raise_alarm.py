@@ -27,15 +27,18 @@ topic.client()
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Publish the alarm of a run that did not succeed, or of a finding.
 
-    Takes `{"run": the state of the workflow, "executionArn": "…"}`, and `"workflow": "SweepScope"` where it is not
-    RunQuery's; answers `{"messageId", "subject", "output"}`, `output` being that of a run with a finding. Counts
-    `AlarmsRaised` or `FindingsRaised`.
+    Takes `{"run": the state of the workflow, "executionArn": "…"}`, and `"workflow": "SweepScope"` or `"Backfill"`
+    where it is not RunQuery's; answers `{"messageId", "subject", "output"}`, `output` being that of a run with a
+    finding. Counts `AlarmsRaised` or `FindingsRaised`.
     Raises InvalidInput and the errors of SNS Publish by `flowquery.errors`.
     """
     began, (run, arn) = clock.monotonic(), parse_run(event)
-    sweeps = parse_object(event).get("workflow") == "SweepScope"
-    found = run.get("found")
-    alarm = write_sweep_alarm(run, arn) if sweeps else write_finding(run, arn) if found else write_alarm(run, arn)
+    workflow, found = str(parse_object(event).get("workflow", "RunQuery")), run.get("found")
+    sweeps = workflow == "SweepScope"
+    if sweeps:
+        alarm = write_sweep_alarm(run, arn)
+    else:
+        alarm = write_finding(run, arn) if found else write_alarm(run, arn, workflow)
     message_id = topic.publish(TOPIC_ARN, alarm)
     METRICS.add_metric("FindingsRaised" if alarm.finding else "AlarmsRaised", MetricUnit.Count, 1)
     LOGGER.info("alarm", extra={"messageId": message_id, "subject": alarm.subject})

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from moto.awslambda import models as lambda_models
+from moto.sqs.models import sqs_backends
 
 from localaws.runtime_api import Exited, RuntimeApi
 
@@ -113,7 +114,7 @@ class Backend(lambda_models.LambdaBackend):
         if kind == "DryRun":
             return b""
         if kind == "Event":
-            threading.Thread(target=self._run, args=(function, payload)).start()
+            threading.Thread(target=self._run_event, args=(function, payload)).start()
             return b""
         invocation = self._run(function, payload)
         if invocation.error:
@@ -121,6 +122,19 @@ class Backend(lambda_models.LambdaBackend):
         response_headers["x-amz-log-result"] = base64.b64encode(invocation.log.encode()[-4096:]).decode()
         response_headers["Content-Length"] = str(len(invocation.payload))
         return invocation.payload
+
+    def _run_event(self, function: Any, payload: bytes) -> None:
+        """Try as often as is configured, then leave the event where that says; the minutes in between are left out."""
+        config = function.event_invoke_config[0].config if function.event_invoke_config else {}
+        for _ in range(1 + int(config.get("MaximumRetryAttempts", 2))):
+            invocation = self._run(function, payload)
+            if not invocation.error:
+                return
+        queue = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        if queue:
+            sqs = sqs_backends[self.account_id][self.region_name]
+            said = {"requestPayload": json.loads(payload), "responsePayload": json.loads(invocation.payload)}
+            sqs.send_message(queue.rpartition(":")[2], json.dumps(said))
 
     def _run(self, function: Any, payload: bytes) -> Invocation:
         request_id = str(uuid.uuid4())

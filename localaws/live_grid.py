@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -44,8 +44,11 @@ BY_STATUS = {
     "FAILED": State("FAILED", "F", ended=True, style="bold red"),
     "CANCELED": State("CANCELED", "C", ended=True, style="bold red"),
 }
+STORED = State("stored before", "-", ended=True, style="green")
+BY_OUTCOME = {"SUCCEEDED": FETCHED, "STORED": STORED}
 UNKNOWN = State("unknown", "?", style="bold yellow")
-LEGEND = (WAITING, STARTED, *BY_STATUS.values(), FETCHED, STOPPED)
+GOOD = (BY_STATUS["SUCCEEDED"], FETCHED, STORED)
+LEGEND = (WAITING, STARTED, *BY_STATUS.values(), FETCHED, STOPPED, STORED)
 
 
 class Asked(NamedTuple):
@@ -87,6 +90,23 @@ class Grid:
         self.states[asked] = state
         news = state.ended and not before.ended
         return Ended(asked, state.word, self.ended, len(self.states)) if news else None
+
+    def end(self, output: Mapping[str, Any]) -> list[Ended]:
+        """Take what a sweep's output says, and return the queries that no call has told the end of.
+
+        One that was done, and whose results could not be had, has failed.
+        """
+        news = []
+        for query in output.get("queries", []):
+            start = output["windows"][query["window"]]["startTime"]
+            asked = Asked(start, query["metricName"], query["destinationCategory"])
+            before = self.states.get(asked, WAITING)
+            state = BY_OUTCOME.get(query["status"], State(query["status"], "!", ended=True, style="bold red"))
+            if not before.ended or (before in GOOD and state not in GOOD):
+                self.states[asked] = state
+            if not before.ended:
+                news.append(Ended(asked, state.word, self.ended, len(self.states)))
+        return news
 
 
 def _state(call: Call) -> State | None:
@@ -163,7 +183,17 @@ class LiveGrid:
             ended = self.grid.see(call, query)
             if call.outcome.endswith(("Exception", "Error")):
                 self._faults[call.outcome] += 1
-        if ended and not self._console.is_terminal:
+        if ended:
+            self._tell(ended)
+
+    def end(self, output: Mapping[str, Any]) -> None:
+        with self._lock:
+            news = self.grid.end(output)
+        for ended in news:
+            self._tell(ended)
+
+    def _tell(self, ended: Ended) -> None:
+        if not self._console.is_terminal:
             about = f"{ended.asked.metric} {ended.asked.category} {ended.asked.start}"
             self._say(f"  {escape(visible(about))}: {ended.word} ({ended.count} of {ended.of})")
 

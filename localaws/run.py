@@ -14,13 +14,14 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from samtranslator.yaml_helper import yaml_parse
 
 from flowquery.alarm import cause_text
 from flowquery.cost import PRICES, dollars
@@ -31,8 +32,8 @@ from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
-from localaws.scenarios import SCENARIOS
-from localaws.server import REGION, LocalAws
+from localaws.scenarios import SCENARIOS, Scenario
+from localaws.server import REGION, TEMPLATE, LocalAws
 
 SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
 _SHOWN_EVENTS = re.compile(r"(\w+)StateEntered|TaskFailed|LambdaFunctionFailed")
@@ -65,9 +66,24 @@ class Stage:
     alarms: str
     report: Path
     keep: Path | None
+    scenario: Scenario
 
 
-Workflow = Callable[[Stage], bool]  # tells whether the workflow succeeded
+@dataclass(frozen=True)
+class Workflow:
+    """What `make run WORKFLOW=` runs.
+
+    Attributes
+    ----------
+    run
+        Shows it, and tells whether it succeeded.
+    parameters
+        The stack's, where the scenario has none of that name.
+    """
+
+    name: str
+    run: Callable[[Stage], bool]
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,21 +119,29 @@ def run(
     workflow: Workflow, event: object, scenario_name: str, console: Console, report: Path, keep: Path | None = None
 ) -> bool:
     """Deploy, run and show; tell whether the workflow succeeded."""
-    if scenario_name not in SCENARIOS:
-        raise UnusableInput(f"SCENARIO={scenario_name}: expected one of {', '.join(SCENARIOS)}")
-    scenario = SCENARIOS[scenario_name]
+    scenario = scenario_of(workflow.name, scenario_name, event)
     began = time.monotonic()
     report.unlink(missing_ok=True)  # of an earlier run
     with LocalAws(ProcessRuntime(), SystemClock()) as aws:
         console.print(f"[bold]Deploying template.yaml[/] on {aws.endpoint_url} (scenario {scenario_name})")
-        outputs = aws.deploy({"ScopeId": _scope_id(event), **scenario.parameters})
-        aws.network_flow_monitor.script = scenario.script
+        outputs = aws.deploy({"ScopeId": _scope_id(event), **workflow.parameters, **scenario.parameters})
+        aws.network_flow_monitor.script = scenario.script_of(workflow.name)
         alarms = _subscribe(aws, outputs["AlarmTopicArn"])
-        succeeded = workflow(Stage(aws, console, outputs, event, alarms, report, keep))
+        succeeded = workflow.run(Stage(aws, console, outputs, event, alarms, report, keep, scenario))
     console.print(f"Took {time.monotonic() - began:.1f} s, all on this machine. Not simulated:")
     for kind, why in NOT_SIMULATED.items():
         console.print(f"  {kind}: {why}")
     return succeeded
+
+
+def scenario_of(workflow: str, name: str, event: object = None) -> Scenario:
+    """Return the scenario, or raise UnusableInput where the workflow has none of that name, or no use for the event."""
+    known = [known for known, scenario in SCENARIOS.items() if workflow in scenario.workflows]
+    if name not in known:
+        raise UnusableInput(f"SCENARIO={name}: expected one that WORKFLOW={workflow} has: {', '.join(known)}")
+    if SCENARIOS[name].duplicates and event is not None:
+        raise UnusableInput(f"EVENT: SCENARIO={name} delivers the schedule's own event, so it takes none")
+    return SCENARIOS[name]
 
 
 def _scope_id(event: object) -> str:
@@ -136,22 +160,58 @@ def _subscribe(aws: LocalAws, topic_arn: str) -> str:
 # --- starting ---
 
 
+def show_rate(stage: Stage) -> None:
+    """Say at which rate sweeps run here, and which one a stack has that sets none."""
+    if isinstance(stage.event, dict) and "requestsPerSecond" in stage.event:
+        return  # its own
+    [stack] = stage.aws.client("cloudformation").describe_stacks(StackName="flowquery")["Stacks"]
+    here = {given["ParameterKey"]: given["ParameterValue"] for given in stack["Parameters"]}
+    default = yaml_parse(TEMPLATE.read_text("utf-8"))["Parameters"]["RequestsPerSecond"]["Default"]
+    stage.console.print(
+        f"At most {here['RequestsPerSecond']} requests a second here, so that it takes seconds; "
+        f"RequestsPerSecond is {default} by default"
+    )
+
+
 def start(stage: Stage, machine: str, event: object) -> str:
     """Start the state machine with an input, and return the execution's ARN."""
     sfn = stage.aws.client("stepfunctions")
     return str(sfn.start_execution(stateMachineArn=machine, input=json.dumps(event))["executionArn"])
 
 
-def fire_schedule(stage: Stage, machine: str, wanted: Callable[[str], bool]) -> str:
-    """Start the state machine as its schedule does, by the target with the input of it; `wanted` knows its name."""
-    scheduler, sfn = stage.aws.client("scheduler"), stage.aws.client("stepfunctions")
-    [name] = [of["Name"] for of in scheduler.list_schedules()["Schedules"] if wanted(of["Name"])]
+@dataclass(frozen=True)
+class Firing:
+    """What a schedule delivers: its target, and the event of one scheduled time."""
+
+    target: str
+    payload: str
+
+
+def fire_schedule(stage: Stage, machine: str, *, sweeps: bool = False) -> str:
+    """Start the state machine as its schedule does, by the target with the input of it."""
+    deliver(stage, firing(stage, sweeps=sweeps))
+    return first_execution(stage, machine)
+
+
+def firing(stage: Stage, *, sweeps: bool) -> Firing:
+    """Return what the schedule delivers as if it were due now."""
+    scheduler = stage.aws.client("scheduler")
+    names = [schedule["Name"] for schedule in scheduler.list_schedules()["Schedules"]]
+    [name] = [name for name in names if ("Sweep" in name) == sweeps]
     schedule = scheduler.get_schedule(Name=name)
     due = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:00Z")
     stage.console.print(f"Firing the schedule {schedule['ScheduleExpression']} as if it were due at {due}")
     payload = schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", due)
-    arn = schedule["Target"]["Arn"]
-    stage.aws.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=payload)
+    return Firing(schedule["Target"]["Arn"], payload)
+
+
+def deliver(stage: Stage, event: Firing) -> None:
+    """Deliver the event as EventBridge Scheduler does, without waiting for what comes of it."""
+    stage.aws.client("lambda").invoke(FunctionName=event.target, InvocationType="Event", Payload=event.payload)
+
+
+def first_execution(stage: Stage, machine: str) -> str:
+    sfn = stage.aws.client("stepfunctions")
     while not (executions := sfn.list_executions(stateMachineArn=machine)["executions"]):
         failed = [invocation for invocation in stage.aws.lambda_backend.invocations if invocation.error]
         if failed:
@@ -181,17 +241,26 @@ class Display:
         """Let `on_call` take the calls that Network Flow Monitor gets, rather than say each."""
         self._aws.network_flow_monitor.observer = on_call
 
-    def follow(self, arn: str, showing: AbstractContextManager[object]) -> Outcome:
-        """Say what happens until the execution has ended; `showing` is what moves meanwhile."""
+    def follow(
+        self,
+        arn: str,
+        showing: AbstractContextManager[object],
+        ended: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
+        """Say what happens until the execution has ended; `showing` moves meanwhile, and until `ended` is told."""
         sfn, self._arn, status = self._aws.client("stepfunctions"), arn, "RUNNING"
+        self._history = []
         with showing:
             while status == "RUNNING":
                 time.sleep(0.05)
                 described = sfn.describe_execution(executionArn=arn)
                 status = described["status"]
                 self._say_events()
-        output = json.loads(described.get("output", "{}"))
-        return Outcome(status, output, described.get("error", ""), described.get("cause", ""), self._history)
+            output = json.loads(described.get("output", "{}"))
+            outcome = Outcome(status, output, described.get("error", ""), described.get("cause", ""), self._history)
+            if ended:
+                ended(outcome)
+        return outcome
 
     def _say_events(self) -> None:
         with self._lock:
@@ -283,19 +352,22 @@ def show_sql(stage: Stage, days: Sequence[str], window: Sequence[str]) -> None:
 def show_alarms(stage: Stage, expected: bool) -> None:
     """Show the alarms that were sent; none is a fault where one is expected."""
     console, sqs = stage.console, stage.aws.client("sqs")
-    messages = sqs.receive_message(QueueUrl=stage.alarms, MaxNumberOfMessages=10).get("Messages", [])
-    for sent in messages:
-        notification = json.loads(sent["Body"])
-        console.print(f"\n[bold]Alarm:[/] {escape(notification['Subject'])}")
-        console.print("\n".join(f"  {line}" for line in notification["Message"].splitlines()), markup=False)
-    if expected and not messages:
+    shown = 0
+    while messages := sqs.receive_message(QueueUrl=stage.alarms, MaxNumberOfMessages=10).get("Messages", []):
+        shown += len(messages)
+        for sent in messages:
+            notification = json.loads(sent["Body"])
+            console.print(f"\n[bold]Alarm:[/] {escape(notification['Subject'])}")
+            console.print("\n".join(f"  {line}" for line in notification["Message"].splitlines()), markup=False)
+            sqs.delete_message(QueueUrl=stage.alarms, ReceiptHandle=sent["ReceiptHandle"])
+    if expected and not shown:
         console.print("\n[bold red]No alarm was sent.[/]")
 
 
 def show_cost(stage: Stage) -> None:
     """Show what all executions of all state machines took together."""
     console, invocations = stage.console, stage.aws.lambda_backend.invocations
-    transitions = sum(map(_transitions, _histories(stage.aws)))
+    transitions = sum(map(_transitions, _histories(stage.aws))) + sum(_children(stage.aws))
     checks = sum(call.operation.startswith("GetQueryStatus") for call in stage.aws.network_flow_monitor.calls)
     gb_seconds = sum(invocation.billed_gb_seconds for invocation in invocations)
     price = dollars(REGION, transitions, len(invocations), gb_seconds)
@@ -321,6 +393,16 @@ def _histories(aws: LocalAws) -> Iterator[list[str]]:
         for execution in sfn.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:
             history = sfn.get_execution_history(executionArn=execution["executionArn"])["events"]
             yield [event["type"] for event in history]
+
+
+def _children(aws: LocalAws) -> Iterator[int]:
+    """Return of each Distributed Map how many children it ran; each enters a state, and moto keeps no history of it."""
+    sfn = aws.client("stepfunctions")
+    for machine in sfn.list_state_machines()["stateMachines"]:
+        for execution in sfn.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]:
+            for run in sfn.list_map_runs(executionArn=execution["executionArn"])["mapRuns"]:
+                counts = sfn.describe_map_run(mapRunArn=run["mapRunArn"])["itemCounts"]
+                yield counts["total"] - counts["pending"]
 
 
 def _transitions(types: Sequence[str]) -> int:

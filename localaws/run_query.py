@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from localaws.duplicates import run_duplicates
 from localaws.report import write_report
 from localaws.run import (
     Display,
@@ -33,11 +34,14 @@ def run_query(stage: Stage) -> bool:
     console, machine = stage.console, stage.outputs["RunQueryArn"]
     _adopt(stage)
     display = Display(stage)
-    if stage.event is None:
-        arn = fire_schedule(stage, machine, lambda name: "Sweep" not in name)
-    else:
-        arn = start(stage, machine, stage.event)
-    outcome = display.follow(arn, console.status("RunQuery is running"))
+
+    def follow(arn: str) -> Outcome:
+        return display.follow(arn, console.status("RunQuery is running"))
+
+    if stage.scenario.duplicates:
+        return run_duplicates(stage, display, follow)
+    scheduled = stage.event is None
+    outcome = follow(fire_schedule(stage, machine) if scheduled else start(stage, machine, stage.event))
     _show_outcome(stage, outcome)
     if not outcome.succeeded or outcome.output["finding"]:
         show_alarms(stage, expected=True)

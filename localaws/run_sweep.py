@@ -10,6 +10,7 @@ from rich.console import Console
 
 from flowquery.wording import CATEGORIES, METRICS
 from localaws import heatmap
+from localaws.duplicates import run_duplicates
 from localaws.live_grid import Asked, LiveGrid
 from localaws.networkflowmonitor.models import Call
 from localaws.run import (
@@ -21,6 +22,7 @@ from localaws.run import (
     show_alarms,
     show_cost,
     show_failure,
+    show_rate,
     show_sql,
     start,
     stored_rows,
@@ -39,13 +41,17 @@ def run_sweep(stage: Stage) -> bool:
         grid.see(call, monitor.queries.get(call.query_id or ""))
 
     display.observe(see)
-    if stage.event is None:
-        arn = fire_schedule(stage, machine, lambda name: "Sweep" in name)
-    else:
-        arn = start(stage, machine, stage.event)
-    described = stage.aws.client("stepfunctions").describe_execution(executionArn=arn)
-    grid.plan(planned(json.loads(described["input"])))
-    outcome = display.follow(arn, grid)
+    show_rate(stage)
+
+    def follow(arn: str) -> Outcome:
+        described = stage.aws.client("stepfunctions").describe_execution(executionArn=arn)
+        grid.plan(planned(json.loads(described["input"])))
+        return display.follow(arn, grid, lambda ended: grid.end(output_of(ended)))
+
+    if stage.scenario.duplicates:
+        return run_duplicates(stage, display, follow, sweeps=True)
+    scheduled = stage.event is None
+    outcome = follow(fire_schedule(stage, machine, sweeps=True) if scheduled else start(stage, machine, stage.event))
     seconds = display.seconds
     output = output_of(outcome)
     _show_outcome(console, outcome, output)

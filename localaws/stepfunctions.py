@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import uuid
 from functools import cache
 from typing import Any
@@ -22,6 +23,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from localaws import distributed_map
 from localaws.clock import Clock, SystemClock
 
+_starting = threading.Lock()
 _real_wait = wait_function.WaitFunction._wait_interval
 _real_time = retrier_decl.time
 
@@ -40,8 +42,10 @@ class Backend(StepFunctionsParserBackend):
         execution_input: str | None = None,
         trace_header: Any = None,
     ) -> Execution:
-        # Executions without a name are all called None, and collide.
-        return super().start_execution(state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
+        # Executions without a name are all called None, and collide. Of those that ask for the same name at once one
+        # starts it, and the others are answered as it was.
+        with _starting:
+            return super().start_execution(state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
 
     def list_map_runs(self, execution_arn: str) -> dict[str, Any]:
         started = _has_begun(self.describe_execution(execution_arn=execution_arn))

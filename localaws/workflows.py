@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from localaws.run import UnusableInput, Workflow
+from localaws.run_backfill import run_backfill
 from localaws.run_parent import run_parent
 from localaws.run_query import run_query
 from localaws.run_sweep import run_sweep
 
-WORKFLOWS: Mapping[str, Workflow] = {"query": run_query, "sweep": run_sweep, "parent": run_parent}
+# The service's limit is undocumented, and the loopback has none unless a scenario sets one.
+WORKFLOWS: Mapping[str, Workflow] = {
+    workflow.name: workflow
+    for workflow in (
+        Workflow("query", run_query),
+        Workflow("sweep", run_sweep, {"RequestsPerSecond": "40"}),
+        Workflow("parent", run_parent),
+        Workflow("backfill", run_backfill, {"RequestsPerSecond": "100"}),
+    )
+}
 
 
 def workflow(name: str) -> Workflow:

@@ -148,7 +148,7 @@ def start(client: Any, machine: str, event: Mapping[str, object]) -> str:
     return str(client.start_execution(**arguments)["executionArn"])
 
 
-def follow(client: Any, arn: str, windows: int, console: Console, every_seconds: float = 1) -> int:
+def follow(client: Any, arn: str, windows: int | None, console: Console, every_seconds: float = 1) -> int:
     """Show the windows that are done until the execution has ended; return the exit status."""
     console.print(f"Started {arn}", markup=False)
     columns = (TextColumn("windows"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))

@@ -12,6 +12,8 @@ from flowquery.inputs import parse_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# What the alarm is about, by the workflow that says it.
+_ABOUT = {"RunQuery": "A Network Flow Monitor query", "Backfill": "A backfill of Network Flow Monitor queries"}
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
 # For each error name, the likely cause and what to do next; "*" for every other.
@@ -36,8 +38,8 @@ def parse_run(event: object) -> tuple[Mapping[str, object], str]:
     return part(fields, "run"), str(fields.get("executionArn", ""))
 
 
-def write_alarm(run: Mapping[str, object], arn: str) -> Alarm:
-    """Write the alarm of a run that did not succeed.
+def write_alarm(run: Mapping[str, object], arn: str, workflow: str = "RunQuery") -> Alarm:
+    """Write the alarm of a run of RunQuery, or of Backfill, that did not succeed.
 
     Whatever is missing is left out, since an alarm that says less is better than none.
     """
@@ -46,11 +48,11 @@ def write_alarm(run: Mapping[str, object], arn: str) -> Alarm:
     query = part(run, "query") or part(part(run, "start"), "query")
     advice = ADVICE.get(error, ADVICE["*"])
     lines = [
-        f"A Network Flow Monitor query did not succeed: {error}.",
+        f"{_ABOUT.get(workflow, workflow)} did not succeed: {error}.",
         "",
         *_about(query, part(part(run, "check"), "poll")),
         f"Cause:      {short(cause, 2000)}",
-        f"Stopped:    {_stopped(part(run, 'stop'))}",
+        *_stopped(part(run, "stop"), workflow),
         "",
         f"Likely:     {advice['likely']}",
         f"Do next:    {advice['next']}",
@@ -69,6 +71,7 @@ def _about(query: Mapping[str, object], poll: Mapping[str, object]) -> list[str]
         "Metric": query.get("metricName"),
         "Category": query.get("destinationCategory"),
         "Window": f"{query['startTime']} to {query.get('endTime')}" if query.get("startTime") else None,
+        "Windows": f"{query['from']} to {query.get('to')}" if query.get("from") else None,
         "Observed": ", ".join(f"{count} x {name}" for name, count in part(poll, "observed").items()),
         "Spent": f"{poll['elapsedSeconds']} s in {poll.get('checks')} checks" if "elapsedSeconds" in poll else None,
     }
@@ -83,12 +86,15 @@ def cause_text(cause: object) -> str:
         return str(cause or "none given")
 
 
-def _stopped(stop: Mapping[str, object]) -> str:
+def _stopped(stop: Mapping[str, object], workflow: str) -> list[str]:
+    if workflow == "Backfill":
+        return []  # its sweeps stop their queries, and say so in their own alarms
+    said = "yes" if stop.get("stopped") else f"not needed, the query had ended as {stop.get('status')}"
     if "Error" in stop:
-        return f"no, stopping failed too ({stop['Error']}); the query may go on until it ends by itself"
-    if not stop:
-        return "not needed, or there is no query id to stop"
-    return "yes" if stop.get("stopped") else f"not needed, the query had ended as {stop.get('status')}"
+        said = f"no, stopping failed too ({stop['Error']}); the query may go on until it ends by itself"
+    elif not stop:
+        said = "not needed, or there is no query id to stop"
+    return [f"Stopped:    {said}"]
 
 
 def console_link(arn: str) -> str:

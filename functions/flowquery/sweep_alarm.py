@@ -56,15 +56,18 @@ def _is_ranked(run: Mapping[str, object]) -> bool:
 
 
 def _about(known: Output) -> list[str]:
-    windows = known.get("windows") or [known]
-    first, *others = [window for window in windows if isinstance(window, dict)] if isinstance(windows, list) else [{}]
-    more = f" and {len(others)} more windows" if others else ""
+    """Say the scope, the window and the objects of an output, or of an input, in which anything may be anything."""
+    windows = _dicts(known.get("windows")) or [known]
+    first = windows[0]
+    more = f" and {len(windows) - 1} more windows" if len(windows) > 1 else ""
     lines = [f"Scope:      {short(known.get('scopeId'), 200)}"]
-    lines += [f"Window:     {short(first['startTime'], 40)} to {short(first.get('endTime'), 40)}{more}"] * (
-        "startTime" in first
-    )
-    objects = [place for window in [first, *others] for place in window.get("objects", [])]
-    return [*lines, *(f"Stored:     s3://{place['bucket']}/{place['key']}" for place in objects[:MOST_NAMED]), ""]
+    if "startTime" in first:
+        lines.append(f"Window:     {short(first['startTime'], 40)} to {short(first.get('endTime'), 40)}{more}")
+    objects = [place for window in windows for place in _dicts(window.get("objects"))]
+    lines += [
+        f"Stored:     s3://{place.get('bucket')}/{short(place.get('key'), 300)}" for place in objects[:MOST_NAMED]
+    ]
+    return [*lines, ""]
 
 
 def _broken(failure: Mapping[str, object]) -> list[str]:
@@ -109,8 +112,11 @@ def _found(peaks: list[Output], run: Mapping[str, object]) -> list[str]:
 
 
 def _queries(output: Output) -> list[Output]:
-    queries = output.get("queries")
-    return [query for query in queries if isinstance(query, dict)] if isinstance(queries, list) else []
+    return _dicts(output.get("queries"))
+
+
+def _dicts(values: object) -> list[Output]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
 def _name(query: Output) -> str:

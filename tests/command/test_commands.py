@@ -43,7 +43,7 @@ def localaws(*arguments: str, home: Path, report: Path | None = None) -> subproc
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.keys() - ERRORS.keys())
+@pytest.mark.parametrize("scenario", SCENARIOS.keys() - ERRORS.keys() - {"duplicate-delivery"})
 def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: str, tmp_path: Path) -> None:
     home, report = tmp_path / "home", tmp_path / "new" / "report.html"
     home.mkdir()
@@ -104,7 +104,9 @@ def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--scenario", "nonsense"], "succeeded, slow, failed"),
-        (["--workflow", "nonsense"], "query, sweep, parent"),
+        (["--workflow", "nonsense"], "query, sweep, parent, backfill"),
+        (["--workflow", "backfill", "--scenario", "mixed"], "WORKFLOW=backfill has: succeeded, failed, empty"),
+        (["--scenario", "duplicate-delivery", "--event", "events/run_query.json"], "the schedule's own event"),
         (["--event", "missing.json"], "events/run_query.json"),
         (["--event", "events"], "events/run_query.json"),
         (["--event", "README.md"], "not JSON"),
@@ -193,6 +195,53 @@ def test_a_parent_workflow_that_fails_is_1(tmp_path: Path) -> None:
 
     assert ran.returncode == 1
     assert "FAILED States." in ran.stdout
+
+
+@pytest.mark.parametrize("workflow", ["query", "sweep"])
+def test_deliveries_over_and_over_come_to_one_run(workflow: str, tmp_path: Path) -> None:
+    ran = localaws("run", "--workflow", workflow, "--scenario", "duplicate-delivery", home=tmp_path)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    said = re.findall(r"Delivery (\d).*: (started|runs already|ran already) as ", ran.stdout)
+    assert said == [*((str(one), "started") for one in (1, 2, 3)), ("4", "runs already"), ("5", "ran already")]
+    assert "0 StartQuery calls" in ran.stdout
+    counted = dict(re.findall(r"│ ([a-zA-Z -]+?) +│ (\d+) +│ \d+ +│", ran.stdout))
+    queries = "33" if workflow == "sweep" else "1"
+    assert counted == {
+        "deliveries that failed": "0",
+        "executions that the deliveries made": "1",
+        "executions made by hand": "1" if workflow == "sweep" else "0",
+        "executions that did not succeed": "0",
+        "StartQuery calls": queries,
+        "objects stored": "1",
+        "alarms": "0",
+        "messages in the dead-letter queue": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "said"),
+    [
+        ("succeeded", 0, ["SUCCEEDED 2 windows done, 0 left", "│ 1       │ 2 of 2", "sql/top_contributors.sql"]),
+        ("failed", 1, ["FAILED BackfillIncomplete", "│ 0       │ 0 of 2", "Alarm: Flowquery: BackfillIncomplete"]),
+    ],
+)
+def test_a_backfill_shows_what_is_stored_of_each_window(
+    scenario: str, status: int, said: list[str], tmp_path: Path
+) -> None:
+    event = tmp_path / "event.json"
+    stretch = {"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z", "windowMinutes": 720}
+    categories = ["INTER_AZ", "INTERNET"]
+    asked = {"scopeId": SCOPE_ID, **stretch, "metricNames": ["TIMEOUTS"], "destinationCategories": categories}
+    event.write_text(json.dumps(asked), "utf-8")
+
+    arguments = ["run", "--workflow", "backfill", "--scenario", scenario, "--event", str(event)]
+    ran = localaws(*arguments, home=tmp_path)
+
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    for part in ("4 queries", "2026-11-23T12:00:00Z to 2026-11-24T00:00:00Z", "Cost: ", *said):
+        assert part in ran.stdout
+    assert "Traceback" not in ran.stderr
 
 
 def test_make_alone_lists_the_commands() -> None:

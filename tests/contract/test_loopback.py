@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import BytesIO
 from itertools import pairwise
@@ -310,6 +312,35 @@ def test_a_name_is_used_once(stack: Stack) -> None:
 
     with pytest.raises(client.exceptions.ExecutionAlreadyExists):
         client.start_execution(**arguments, input="{}")
+
+
+def test_of_those_that_ask_for_a_name_at_once_one_starts_it(stack: Stack) -> None:
+    client, machine = stack.aws.client("stepfunctions"), stack.outputs["RunQueryArn"]
+    asked = {"stateMachineArn": machine, "name": "at-once", "input": json.dumps(event("run_query"))}
+
+    with ThreadPoolExecutor() as pool:
+        started = list(pool.map(lambda _: client.start_execution(**asked), range(8)))
+    run = stack.ended(started[0]["executionArn"])
+
+    assert len({one["executionArn"] for one in started}) == 1
+    names = [execution["name"] for execution in client.list_executions(stateMachineArn=machine)["executions"]]
+    assert names.count("at-once") == 1
+    assert run.operations().count("StartQuery") == 1
+
+
+def test_an_event_that_its_function_refuses_is_tried_again_and_left_in_the_dead_letter_queue(stack: Stack) -> None:
+    sqs, queue = stack.aws.client("sqs"), stack.outputs["DeadLetterQueueUrl"]
+    function = stack.outputs["StartExecutionFunctionName"]
+
+    stack.aws.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload='{"scopeId": 5}')
+    while not (left := sqs.receive_message(QueueUrl=queue).get("Messages", [])):
+        threading.Event().wait(0.01)
+    sqs.purge_queue(QueueUrl=queue)
+
+    said = json.loads(left[0]["Body"])
+    assert said["requestPayload"] == {"scopeId": 5}
+    assert said["responsePayload"]["errorType"] == "InvalidInput"
+    assert len(stack.aws.lambda_backend.invocations) == 3
 
 
 def test_a_schedule_delivered_twice_runs_once(stack: Stack) -> None:

@@ -412,6 +412,18 @@ def test_an_alarm_goes_out_whatever_is_missing(server: ScriptedServer, run: dict
     assert subject.isascii()
 
 
+@pytest.mark.parametrize(
+    "given", [{}, {"windows": 5}, {"windows": []}, {"windows": [5]}, {"windows": [{"objects": [5, {}]}]}, []]
+)
+def test_the_alarm_of_a_sweep_goes_out_whatever_its_input_is(server: ScriptedServer, given: object) -> None:
+    server.other_replies = [PUBLISHED]
+
+    call("raise_alarm", {"workflow": "SweepScope", "run": {"start": {"input": given}, "failure": {"Error": "X"}}})
+
+    _, text = published(server)
+    assert "A step broke: X" in text
+
+
 DENIED = "<ErrorResponse><Error><Code>AuthorizationError</Code><Message>no</Message></Error></ErrorResponse>"
 
 
@@ -427,6 +439,25 @@ def test_an_alarm_that_is_not_published_is_not_counted(
     assert type(raised.value).__name__ == name
 
     assert "AlarmsRaised" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "first"),
+    [
+        ({}, "A Network Flow Monitor query did not succeed: Throttled."),
+        ({"workflow": "RunQuery"}, "A Network Flow Monitor query did not succeed: Throttled."),
+        ({"workflow": "SweepScope"}, "Of a sweep of Network Flow Monitor queries: the sweep broke: Throttled."),
+        ({"workflow": "Backfill"}, "A backfill of Network Flow Monitor queries did not succeed: Throttled."),
+    ],
+)
+def test_an_alarm_begins_with_what_the_workflow_is(server: ScriptedServer, more: dict[str, str], first: str) -> None:
+    server.other_replies = [PUBLISHED]
+
+    call("raise_alarm", {"run": {"failure": {"Error": "Throttled", "Cause": "slow down"}}, **more})
+
+    _, text = published(server)
+    assert text.splitlines()[0] == first
+    assert ("Stopped:" in text) == (more.get("workflow") in (None, "RunQuery"))
 
 
 def test_an_alarm_stays_small_whatever_the_run_carries(server: ScriptedServer) -> None:

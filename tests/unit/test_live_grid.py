@@ -11,6 +11,9 @@ from rich.console import Console
 from localaws.clock import TurnedClock
 from localaws.live_grid import Asked, Ended, Grid, LiveGrid, draw
 from localaws.networkflowmonitor.models import DATA, RANKING, Call, Query, Script
+from localaws.run_sweep import planned
+from tests.sweeps import failed, stored, swept, window
+from tests.sweeps import query as succeeded
 
 ASKED = Asked("2026-11-24T08:00:00Z", "TIMEOUTS", "INTERNET")
 
@@ -103,6 +106,53 @@ def test_of_several_windows_a_cell_has_a_letter_each_in_the_order_of_time() -> N
 
     assert "│ .d " in shown
     assert "d done" in shown
+
+
+def test_what_no_call_has_told_the_end_of_ends_by_the_output() -> None:
+    grid = Grid(planned({**window(0), "metricNames": ["TIMEOUTS"]}))
+    grid.see(call("GetQueryResults"), query())
+    grid.see(call("StartQuery"), query(ASKED._replace(category="AMAZON_S3")))
+    before = grid.states[ASKED]
+    output = swept(
+        succeeded("TIMEOUTS", "INTERNET"),
+        stored("TIMEOUTS", "INTER_AZ"),
+        succeeded("TIMEOUTS", "AMAZON_S3"),
+        failed("TIMEOUTS", "LOCAL_ZONE", "InvalidRequest"),
+    )
+
+    told = grid.end(output)
+
+    assert [(ended.asked.category, ended.word, ended.count) for ended in told] == [
+        ("INTER_AZ", "stored before", 2),
+        ("AMAZON_S3", "fetched", 3),
+        ("LOCAL_ZONE", "InvalidRequest", 4),
+    ]
+    assert grid.states[ASKED] is before
+    assert grid.end(output) == []
+    assert grid.end({}) == []
+
+
+def test_a_query_whose_results_could_not_be_had_is_shown_as_failed_and_told_once() -> None:
+    grid = Grid([ASKED, ASKED._replace(category="INTER_AZ")])
+    grid.see(call("GetQueryStatus", "SUCCEEDED"), query())
+    grid.see(call("GetQueryStatus", "FAILED"), query(ASKED._replace(category="INTER_AZ")))
+
+    told = grid.end(swept(failed("TIMEOUTS", "INTERNET", "NotFound"), failed("TIMEOUTS", "INTER_AZ")))
+
+    assert told == []
+    assert [state.word for state in grid.states.values()] == ["NotFound", "FAILED"]
+
+
+def test_a_bar_ends_full_where_a_query_was_stored_before() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=100, height=40)
+
+    with LiveGrid(console, print) as live:
+        live.plan([ASKED, ASKED._replace(category="INTER_AZ")])
+        live.see(call("GetQueryStatus", "SUCCEEDED"), query())
+        live.end(swept(succeeded("TIMEOUTS", "INTERNET"), stored("TIMEOUTS", "INTER_AZ")))
+
+    assert isinstance(console.file, StringIO)
+    assert "2/2" in console.file.getvalue()
 
 
 def test_into_a_pipe_a_line_is_said_for_each_query_that_ends() -> None:

@@ -174,6 +174,9 @@ def test_more_failures_than_tolerated_end_red_with_an_alarm(stack: Stack) -> Non
     assert "left.json" in str(run.cause)
     mine = [alarm for alarm in run.alarms if "BackfillIncomplete" in alarm["Subject"]]
     assert len(mine) == 1
+    assert mine[0]["Message"].startswith(
+        "A backfill of Network Flow Monitor queries did not succeed: BackfillIncomplete."
+    )
     assert SCOPE_ID in mine[0]["Message"]
     assert "2026-11-22T00:00:00Z to 2026-11-24T00:00:00Z" in mine[0]["Message"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from localaws.backfill import run_backfill
 from localaws.networkflowmonitor.models import Script
+from localaws.run import Stage
+from localaws.run_backfill import run_backfill
+from localaws.scenarios import SCENARIOS
 from scripts import windows
 from tests.loopback import SCOPE_ID, Stack
 
@@ -85,9 +88,42 @@ def test_a_backfill_that_fails_says_why(stack: Stack, capsys: pytest.CaptureFixt
     assert "BackfillIncomplete" in capsys.readouterr().out
 
 
-def test_two_days_are_shown_on_the_loopback(stack: Stack) -> None:
+def shown(stack: Stack, folder: Path, event: object = None) -> tuple[bool, str]:
     text = io.StringIO()
+    alarms = stack.aws.client("sqs").get_queue_url(QueueName="alarms")["QueueUrl"]
+    console, scenario = Console(file=text, soft_wrap=True, highlight=False), SCENARIOS["succeeded"]
+    stage = Stage(stack.aws, console, stack.outputs, event, alarms, folder / "report.html", folder, scenario)
+    return run_backfill(stage), text.getvalue()
 
-    assert run_backfill(stack.aws, stack.outputs, Console(file=text, soft_wrap=True), SCOPE_ID)
-    assert "264 queries" in text.getvalue()
-    assert "8 windows done, 0 left" in text.getvalue()
+
+def test_two_days_are_shown_on_the_loopback(stack: Stack, tmp_path: Path) -> None:
+    succeeded, said = shown(stack, tmp_path)
+
+    assert succeeded
+    assert "At most 5 requests a second here" in said
+    assert "132 queries" in said
+    assert "4 windows done, 0 left" in said
+    assert said.count("│ 1       │ 33 of 33       │") == 4
+    assert "sql/top_contributors.sql" in said
+
+
+def test_windows_that_are_left_are_shown_with_their_alarms(stack: Stack, tmp_path: Path) -> None:
+    stack.aws.network_flow_monitor.script = Script(("FAILED",))
+
+    succeeded, said = shown(stack, tmp_path)
+
+    assert not succeeded
+    assert said.count("│ 0       │ 0 of 33        │") == 4
+    assert "BackfillIncomplete" in said
+    assert said.count("Alarm: ") == 2
+
+
+@pytest.mark.parametrize("event", [{}, [], {"scopeId": SCOPE_ID, "from": "soon"}])
+def test_an_input_that_the_backfill_refuses_is_shown_as_its_failure(
+    stack: Stack, tmp_path: Path, event: object
+) -> None:
+    succeeded, said = shown(stack, tmp_path, event)
+
+    assert not succeeded
+    assert "FAILED InvalidInput" in said
+    assert "Alarm: Flowquery: InvalidInput" in said
