@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 
@@ -29,6 +30,9 @@ os.environ.update(
     POWERTOOLS_SERVICE_NAME="flowquery",
     POWERTOOLS_METRICS_NAMESPACE="Flowquery",
 )
+
+# Its logger keeps the stream that is there when it is made, which is not to be that of one test.
+importlib.import_module("flowquery.observability")
 
 # No deadline: a slow machine is no failure. In CI the examples are the same each time.
 settings.register_profile(
