@@ -65,12 +65,7 @@ class Backfill:
         rate = parse_seconds(fields, "requestsPerSecond", requests_per_second, at_least=lowest, at_most=100)
         parse_seconds(fields, "timeoutSeconds", timeout_seconds, at_least=1, at_most=86_400)
         windows = _parse_windows(fields)
-        hours = _seconds(len(windows) * len(pairs), rate) / 3600
-        if hours > LONGEST_HOURS:
-            raise InvalidInput(
-                f"requestsPerSecond: expected a rate at which the windows take at most {LONGEST_HOURS} hours, "
-                f"got {rate:g}, at which they take {hours:,.0f}; take longer windows"
-            )
+        _refuse_too_long(_seconds(len(windows) * len(pairs), rate) / 3600, rate)
         sweep = {
             "scopeId": scope_id,
             **{name: fields[name] for name in PASSED_ON if fields.get(name) is not None},
@@ -144,6 +139,14 @@ def _parse_windows(fields: Mapping[str, object]) -> tuple[Window, ...]:
             f"got {minutes}, of which {count:,.0f} do"
         )
     return tuple(cut(start, end, minutes))
+
+
+def _refuse_too_long(hours: float, rate: float) -> None:
+    if hours > LONGEST_HOURS:
+        raise InvalidInput(
+            f"requestsPerSecond: expected a rate at which the windows take at most {LONGEST_HOURS} hours, "
+            f"got {rate:g}, at which they take {hours:,.0f}; take longer windows"
+        )
 
 
 def _minutes(fields: Mapping[str, object]) -> int:

@@ -20,18 +20,19 @@ def write_sweep_alarm(run: Mapping[str, object], arn: str) -> Alarm:
     """Write the alarm of a state of SweepScope; `found` is the output of a sweep whose queries have all ended."""
     found, failure = part(run, "found"), part(run, "failure")
     failed = [query for query in _queries(found) if "cause" in query]
+    starts = [str(window.get("startTime")) for window in _dicts(found.get("windows"))]
     peaks = sorted((query for query in _queries(found) if query.get("finding")), key=_peak, reverse=True)
     error = "" if found else short(failure.get("Error", "UnknownError"), 200)
     subjects = [f"the sweep broke: {error}"] if error else []
     subjects += [f"{len(failed)} of {len(_queries(found))} queries failed"] if failed else []
-    subjects += [f"{len(peaks)} findings, the highest {_name(peaks[0])}"] if peaks else []
+    subjects += [f"{len(peaks)} findings, the highest {_name(peaks[0], starts)}"] if peaks else []
     lines = [
         f"Of a sweep of Network Flow Monitor queries: {'; '.join(subjects)}.",
         "",
         *_about(found or part(part(run, "start"), "input")),
         *_broken(failure),
-        *_failed(failed),
-        *_found(peaks, run),
+        *_failed(failed, starts),
+        *_found(peaks, run, starts),
         f"Execution:  {arn}",
         f"            {console_link(arn)}",
     ]
@@ -83,31 +84,33 @@ def _broken(failure: Mapping[str, object]) -> list[str]:
     ]
 
 
-def _failed(failed: list[Output]) -> list[str]:
+def _failed(failed: list[Output], starts: list[str]) -> list[str]:
     if not failed:
         return []
     lines = ["Not succeeded:"]
-    lines += [f"  {_name(query)}: {query['status']}: {query['cause']}" for query in failed[:MOST_NAMED]]
+    lines += [f"  {_name(query, starts)}: {query['status']}: {query['cause']}" for query in failed[:MOST_NAMED]]
     lines += [f"  and {len(failed) - MOST_NAMED} more, in the execution's history"] if len(failed) > MOST_NAMED else []
     for error in dict.fromkeys(str(query["status"]) for query in failed):
         advice = ADVICE.get(error, ADVICE["*"])
         lines += [f"{error}: {advice['likely']} {advice['next']}"]
-    unclear = sum(bool(query.get("unclear")) for query in failed)
-    lines += [f"Of {unclear} of them a query may run whose id nobody knows; it ends by itself."] if unclear else []
+    unclear = [_name(query, starts) for query in failed if query.get("unclear")]
+    more = f" and {len(unclear) - MOST_NAMED} more" if len(unclear) > MOST_NAMED else ""
+    of_these = f"{', '.join(unclear[:MOST_NAMED])}{more}"
+    lines += [f"Of these a query may run whose id nobody knows; it ends by itself: {of_these}"] if unclear else []
     return [*lines, ""]
 
 
-def _found(peaks: list[Output], run: Mapping[str, object]) -> list[str]:
+def _found(peaks: list[Output], run: Mapping[str, object], starts: list[str]) -> list[str]:
     if not peaks:
         return []
     lines = ["Peaks above alarmAbove:"]
     for query in peaks[:MOST_NAMED]:
         peak = part(query, "peak")
-        lines.append(f"  {_name(query)}: {peak.get('value')} {query.get('unit')} at {peak.get('timestamp')}")
+        lines.append(f"  {_name(query, starts)}: {peak.get('value')} {query.get('unit')} at {peak.get('timestamp')}")
     if not _is_ranked(run):
         return [*lines, "Top contributors could not be ranked.", ""]
     for ranking in _queries(part(part(run, "step"), "output")):
-        lines += [f"{_name(ranking)}:", *contributor_lines(ranking)]
+        lines += [f"{_name(ranking, starts)}:", *contributor_lines(ranking)]
     return [*lines, ""]
 
 
@@ -119,8 +122,11 @@ def _dicts(values: object) -> list[Output]:
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
-def _name(query: Output) -> str:
-    return f"{query.get('metricName')} {query.get('destinationCategory')}"
+def _name(query: Output, starts: list[str]) -> str:
+    """Say what was asked for, and of several windows which."""
+    window = query.get("window")
+    which = f" {starts[window]}" if isinstance(window, int) and 1 < len(starts) > window else ""
+    return f"{query.get('metricName')} {query.get('destinationCategory')}{which}"
 
 
 def _peak(query: Output) -> float:

@@ -318,6 +318,18 @@ def test_a_finding_is_told_without_its_ranking_too(stack: Stack, script: Script,
     assert ("could not be ranked" in alarm["Message"]) == (not more)
 
 
+def test_an_alarm_says_of_which_window_and_of_which_queries_another_may_run(stack: Stack) -> None:
+    stack.runtime.faults = {"AdvanceQueries": ["Lambda.Unknown"]}
+    chosen = {"metricNames": ["TIMEOUTS"], "destinationCategories": ["INTER_AZ"]}
+
+    run = stack.sweep({"scopeId": SCOPE_ID, "windows": windows(2), **chosen}, Script(("FAILED",)))
+
+    [alarm] = run.alarms
+    for window in windows(2):
+        assert f"TIMEOUTS INTER_AZ {window['startTime']}: QueryFailed" in alarm["Message"]
+    assert f"it ends by itself: TIMEOUTS INTER_AZ {windows(2)[0]['startTime']}, TIMEOUTS" in alarm["Message"]
+
+
 def test_failures_and_findings_are_told_in_one_alarm(stack: Stack) -> None:
     run = stack.sweep({**FEW, "alarmAbove": {"TIMEOUTS": 1}}, Script(ends=BAD))
 
