@@ -169,7 +169,7 @@ class Round:
         asked = replace(asked, checks=asked.checks + 1)
         try:
             status = self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True)
-        except (Throttled, TransientFault) as fault:
+        except (Throttled, QuotaExceeded, TransientFault) as fault:
             faults = 0 if isinstance(fault, Throttled) else asked.faults + 1  # the pace yields to throttles
             self._go_on(index, replace(asked, faults=faults), self.now - began)
         except FlowqueryError as error:
@@ -267,7 +267,7 @@ class Round:
         self.sweep = replace(self.sweep, pace=self.sweep.pace.sent(self.now))
         try:
             answer = call()
-        except (Throttled, TransientFault) as fault:
+        except (Throttled, QuotaExceeded, TransientFault) as fault:
             if isinstance(fault, Throttled):
                 self.sweep = replace(self.sweep, pace=self.sweep.pace.throttled(self.now))
                 self._measure("Throttles", 1)

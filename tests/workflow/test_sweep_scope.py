@@ -180,6 +180,12 @@ def test_a_quota_waits_for_running_queries_to_end_and_goes_on(stack: Stack) -> N
     assert run.path.count("AdvanceQueries") < 6
 
 
+def test_a_quota_that_refuses_looks_is_outlasted(stack: Stack) -> None:
+    run = stack.sweep(FEW, Script(("RUNNING", "ServiceQuotaExceededException", "SUCCEEDED")))
+
+    assert run.output["counts"] == {"SUCCEEDED": 4}
+
+
 @pytest.mark.parametrize("burst", [1, 5])
 def test_a_rate_above_the_limit_yields_to_throttles(stack: Stack, burst: int) -> None:
     script = Script(seconds=(20,), requests_per_second=5, burst=burst, latency=0.05)
