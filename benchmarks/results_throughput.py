@@ -32,7 +32,7 @@ from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
 from flowquery.model import Query, Selection
 from flowquery.results import Fetch, Spool
-from localaws import sql
+from localaws.show import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

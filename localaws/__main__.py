@@ -12,12 +12,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from localaws import sql
 from localaws.clock import SystemClock
 from localaws.lambda_runtime import ProcessRuntime
-from localaws.run import SCOPE_ID, UnusableInput, read_event, run
 from localaws.server import LocalAws
-from localaws.workflows import workflow
+from localaws.show import sql
+from localaws.show.run import SCOPE_ID, UnusableInput, read_event, run
+from localaws.show.workflows import workflow
 
 SUCCEEDED, ENDED_OTHERWISE, UNUSABLE_INPUT = 0, 1, 2
 

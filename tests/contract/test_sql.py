@@ -16,8 +16,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from flowquery.model import Query, Selection
 from flowquery.results import Fetch, Spool
-from localaws import sql
 from localaws.__main__ import main
+from localaws.show import sql
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]

@@ -12,15 +12,15 @@ import pytest
 from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
-from localaws.duplicates import came
 from localaws.lambda_runtime import DeployedFunction, Invocation
-from localaws.live_grid import Asked
-from localaws.run import Outcome, UnusableInput, Workflow, scenario_of
-from localaws.run_parent import show_verdicts
-from localaws.run_sweep import output_of, planned
 from localaws.scenarios import SCENARIOS, Scenario
 from localaws.server import TEMPLATE
-from localaws.workflows import WORKFLOWS, workflow
+from localaws.show.duplicates import came
+from localaws.show.live_grid import Asked
+from localaws.show.run import Outcome, UnusableInput, Workflow, scenario_of
+from localaws.show.run_parent import show_verdicts
+from localaws.show.run_sweep import output_of, planned
+from localaws.show.workflows import WORKFLOWS, workflow
 from tests.hostile import HOSTILE
 from tests.sweeps import query, swept, window
 

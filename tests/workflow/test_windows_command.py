@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from localaws.networkflowmonitor.models import Script
-from localaws.run import Stage
-from localaws.run_backfill import run_backfill
 from localaws.scenarios import SCENARIOS
+from localaws.show.run import Stage
+from localaws.show.run_backfill import run_backfill
 from scripts import windows
 from tests.loopback import SCOPE_ID, Stack
 

@@ -13,7 +13,7 @@ from flowquery import windows
 from flowquery.backfill import Backfill
 from flowquery.errors import InvalidInput
 from flowquery.model import timestamp_text
-from localaws.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
+from localaws.show.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
 from scripts.windows import DONE, MOST_SHOWN, Place, follow, show_estimate, start
 
 HOURS = 12

@@ -27,13 +27,13 @@ from flowquery.alarm import cause_text
 from flowquery.cost import PRICES, dollars
 from flowquery.inputs import is_id
 from flowquery.wording import visible
-from localaws import sql
 from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
 from localaws.scenarios import SCENARIOS, Scenario
 from localaws.server import REGION, TEMPLATE, LocalAws
+from localaws.show import sql
 
 SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
 _SHOWN_EVENTS = re.compile(r"(\w+)StateEntered|TaskFailed|LambdaFunctionFailed")

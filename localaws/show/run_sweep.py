@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from flowquery.wording import CATEGORIES, METRICS
-from localaws import heatmap
-from localaws.duplicates import run_duplicates
-from localaws.live_grid import Asked, LiveGrid
 from localaws.networkflowmonitor.models import Call
-from localaws.run import (
+from localaws.show import heatmap
+from localaws.show.duplicates import run_duplicates
+from localaws.show.live_grid import Asked, LiveGrid
+from localaws.show.run import (
     Display,
     Outcome,
     Stage,
@@ -27,7 +27,7 @@ from localaws.run import (
     start,
     stored_rows,
 )
-from localaws.sweep_report import write_sweep_report
+from localaws.show.sweep_report import write_sweep_report
 
 
 def run_sweep(stage: Stage) -> bool:

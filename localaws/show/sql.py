@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TABLES = ("results", "contributors")  # each under its prefix, its columns as schemas/….row.json says
 TYPES = {"number": "DOUBLE", "integer": "BIGINT", "string": "VARCHAR"}
 MOST_SHOWN = 40

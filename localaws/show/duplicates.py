@@ -14,7 +14,7 @@ from rich.table import Table
 
 from flowquery.wording import visible
 from localaws.lambda_runtime import Invocation
-from localaws.run import (
+from localaws.show.run import (
     Display,
     Firing,
     Outcome,

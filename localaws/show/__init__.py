@@ -1,0 +1,1 @@
+"""What `make run` and `make sql` show of the loopback AWS."""
