@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -415,7 +416,7 @@ def tampered(draw: st.DrawFn) -> Any:
         for name in way:
             part = part[name]
         if draw(st.booleans()) or isinstance(part, list):
-            part[last] = draw(values)
+            part[last] = deepcopy(draw(values))  # what is drawn is shared, and may be tampered with in turn
         else:
             del part[last]
     return state
