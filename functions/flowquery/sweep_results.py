@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_TRIES = 3  # of a query whose results do not come
 MOST_THROTTLES = 20  # of a page: each slows the pace down
 LONGEST_LABEL, LONGEST_OTHER_LABEL = 40, 16  # characters; one that is not ASCII takes up to 12 bytes in JSON
-MOST_NAMED = 20  # queries of a ranking whose first rows the output names
+MOST_NAMED = 20  # queries: of more rankings than these, no contributor is named, or the state would outgrow its limit
 END_TRANSITIONS = 1  # the state that ends the execution
 
 
@@ -92,7 +92,8 @@ class Storing:
             ours = put_once(self._bucket, place, file, told) or stored_digest(self._bucket, place) == sha256
         for number, summary in summaries.items():
             asked = self.sweep.queries[number]
-            self.sweep = self.sweep.put(number, _summed(asked, summary) if ours else replace(asked, status=STORED))
+            summed = _summed(asked, summary, named=len(self.sweep.queries) <= MOST_NAMED)
+            self.sweep = self.sweep.put(number, summed if ours else replace(asked, status=STORED))
         if ours:
             stored = Stored(index, self._bucket, place, rows)
             self.sweep = replace(self.sweep, stored=(*self.sweep.stored, stored))
@@ -198,12 +199,13 @@ def _is_due(asked: Asked, window: int) -> bool:
     return asked.window == window and asked.status == SUCCEEDED and asked.rows is None
 
 
-def _summed(asked: Asked, summary: Summary) -> Asked:
+def _summed(asked: Asked, summary: Summary, *, named: bool) -> Asked:
     peak = summary.peak
     if peak:
         longest = LONGEST_LABEL if peak.label[:LONGEST_LABEL].isascii() else LONGEST_OTHER_LABEL
         peak = replace(peak, label=peak.label[:longest])
-    return replace(asked, rows=summary.rows, unit=summary.unit, peak=peak, contributors=summary.contributors or ())
+    contributors = (summary.contributors or ()) if named else ()
+    return replace(asked, rows=summary.rows, unit=summary.unit, peak=peak, contributors=contributors)
 
 
 def _span(summaries: Iterable[Summary]) -> dict[str, str]:

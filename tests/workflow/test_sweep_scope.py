@@ -384,6 +384,16 @@ def test_the_largest_sweep_fits_whatever_its_ids_and_labels(stack: Stack, monkey
     assert payload(run) < 256 * 1024
 
 
+def test_the_largest_sweep_of_rankings_fits_too(stack: Stack) -> None:
+    asked = {"scopeId": SCOPE_ID, "windows": windows(5), "family": "WorkloadInsightsTopContributors"}
+
+    run = stack.sweep(asked, Script(ranking=Ranking(rows=10)))
+
+    assert run.status == "SUCCEEDED", run.cause
+    assert run.output["counts"] == {"SUCCEEDED": MOST_QUERIES}
+    assert payload(run) < 256 * 1024
+
+
 def payload(run: Run) -> int:
     inputs = (
         entry["stateEnteredEventDetails"]["input"] for entry in run.history if "stateEnteredEventDetails" in entry
