@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
-from flowquery import clock, store
+from flowquery import clock, nfm, store
 from flowquery.inputs import parse_count, parse_object
 from flowquery.observability import LOGGER, METRICS, measure
-from flowquery.once import PAGES
 from flowquery.sweep import Progress, Sweep
-from flowquery.sweep_results import Storing, measure_sweep, sweep_output
+from flowquery.sweep_results import Pages, Storing, measure_sweep, sweep_output
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BUCKET, REGION = os.environ["RESULTS_BUCKET"], os.environ["AWS_REGION"]
+nfm.client(nfm.ONE_ATTEMPT)  # each page is sent once, since throttles have to be seen where the pace is kept
+PAGES = Pages(all=nfm.results_pages, one=partial(nfm.results_page, config=nfm.ONE_ATTEMPT))
 store.client()
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from flowquery import clock
 from flowquery.errors import FlowqueryError, InvalidRequest, QuotaExceeded, Throttled, TransientFault
+from flowquery.invocation import Answer, Invocation
 from flowquery.model import ENDED, IN_PROGRESS, Poll, Status
 from flowquery.polling import POLICY, Decision, Limits, charge_retries, count_check, decide
 from flowquery.sweep import WAITING, Asked, Sweep
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from flowquery.model import Family, Query, Selection
 
     Measure = Callable[[str, float], object]
-
-Answer = TypeVar("Answer")
 
 MOST_HOLD_SECONDS = 840.0  # a Lambda function runs for 900 s at most
 MARGIN_SECONDS = 60.0  # a query that is given up is told to stop, in several attempts
@@ -42,8 +40,8 @@ class Calls(NamedTuple):
     stop: Callable[[Query], object]
 
 
-class Round:
-    """The work of one invocation; `sweep` is what is known so far."""
+class Round(Invocation):
+    """The work of one invocation of AdvanceQueries, or of StopQueries."""
 
     def __init__(
         self,
@@ -53,23 +51,16 @@ class Round:
         retry_count: int = 0,
         measure: Measure = lambda *_: None,
     ) -> None:
+        super().__init__(replace(sweep, poll=charge_retries(sweep.poll, retry_count)))
         self._calls, self._measure = calls, measure
-        self._began = clock.monotonic()
         left = remaining()
         self._hold = max(min(MOST_HOLD_SECONDS, left - MARGIN_SECONDS), 0.0)
         self._unsaved_since: float | None = None
         self._refusals = 0
         self._worked = self._throttled = False
-        self.sweep = replace(sweep, poll=charge_retries(sweep.poll, retry_count))
-        self._spent_before = self.sweep.poll.elapsed_seconds
         self._last_call_at = self._spent_before + left - POLICY.slowest_call
         if retry_count:
             self._take_up()
-
-    @property
-    def now(self) -> float:
-        """Seconds of the sweep's budget."""
-        return self._spent_before + clock.monotonic() - self._began
 
     def _take_up(self) -> None:
         """Go on after attempts that were lost: each may have started what waits, and sent requests just now."""
@@ -264,12 +255,10 @@ class Round:
 
     def _call(self, call: Callable[[], Answer], *, counts: bool = False) -> Answer:
         """Send a request under the pace; `counts` those that are looks at a status."""
-        self.sweep = replace(self.sweep, pace=self.sweep.pace.sent(self.now))
         try:
-            answer = call()
+            answer = self._paced(call)
         except (Throttled, QuotaExceeded, TransientFault) as fault:
             if isinstance(fault, Throttled):
-                self.sweep = replace(self.sweep, pace=self.sweep.pace.throttled(self.now))
                 self._measure("Throttles", 1)
             self._count(type(fault).__name__, counts)
             raise
@@ -288,9 +277,7 @@ class Round:
         # What is shorter is held by the next invocation, if it has the time.
         held = min(SHORTEST_WAIT, 0.9 * self._hold)  # with room for what numbers lose on their way
         wait = max(round(wait_seconds), 1) if wait_seconds > held else 0
-        poll = replace(self.sweep.poll, wait_seconds=wait, elapsed_seconds=self.now + wait)
-        used = clock.gb_seconds(self._began, memory_mb)
-        return replace(self.sweep, poll=poll.plus(2 + bool(wait), 1 + retry_count, used))
+        return self._charged(memory_mb, 2 + bool(wait), 1 + retry_count, wait)
 
     def _in_time(self, moment: float) -> bool:
         """Sleep until then, unless that would leave no time for a call."""
@@ -298,7 +285,3 @@ class Round:
             return False
         self._sleep_until(moment)
         return True
-
-    def _sleep_until(self, moment: float) -> None:
-        if moment > self.now:
-            clock.sleep(max(moment - self.now, 0.001))  # less than the clock can tell would be no time at all

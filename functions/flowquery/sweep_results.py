@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowquery import clock
 from flowquery.alarm import part
 from flowquery.cost import priced
 from flowquery.errors import FlowqueryError, MalformedReply, Throttled, TransientFault
+from flowquery.invocation import Invocation
 from flowquery.model import Family
 from flowquery.results import Fetch, Spool, Summary
 from flowquery.store import about_software, put_once, stored_digest, temporary_file
@@ -38,18 +38,12 @@ class Pages(NamedTuple):
     one: GetPage
 
 
-class Storing:
-    """The work of one invocation: window after window, as long as there is time; `sweep` is what is known so far."""
+class Storing(Invocation):
+    """The work of one invocation of StoreSweep: window after window, as long as there is time."""
 
     def __init__(self, sweep: Sweep, bucket: str, pages: Pages, remaining: Callable[[], float]) -> None:
-        self._bucket, self._pages, self._remaining = bucket, pages, remaining
-        self._began, self._time = clock.monotonic(), remaining()
-        self.sweep = sweep
-
-    @property
-    def now(self) -> float:
-        """Seconds of the sweep's budget."""
-        return self.sweep.poll.elapsed_seconds + clock.monotonic() - self._began
+        super().__init__(sweep)
+        self._bucket, self._pages, self._remaining, self._time = bucket, pages, remaining, remaining()
 
     def run(self) -> None:
         """Store what is not stored yet; a window that would begin late is left to the next invocation.
@@ -69,9 +63,7 @@ class Storing:
 
     def answer(self, memory_mb: str | int, retry_count: int = 0) -> Sweep:
         """Return the sweep with what this invocation took."""
-        poll = replace(self.sweep.poll, elapsed_seconds=self.now)
-        used = clock.gb_seconds(self._began, memory_mb)
-        return replace(self.sweep, poll=poll.plus(2 + retry_count, 1 + retry_count, used))
+        return self._charged(memory_mb, 2 + retry_count, 1 + retry_count)
 
     def _store_window(self, index: int, numbers: list[int]) -> None:
         with temporary_file() as file:
@@ -119,13 +111,11 @@ class Storing:
     def _page(self, query: Query, token: str | None) -> Page:
         throttles = 0
         while True:
-            clock.sleep(max(self.sweep.pace.ready_at - self.now, 0.0))
-            self.sweep = replace(self.sweep, pace=self.sweep.pace.sent(self.now))
+            self._sleep_until(self.sweep.pace.ready_at)
             try:
-                return self._pages.one(query, token)
+                return self._paced(lambda: self._pages.one(query, token))
             except Throttled:
                 throttles += 1
-                self.sweep = replace(self.sweep, pace=self.sweep.pace.throttled(self.now))
                 if throttles == MOST_THROTTLES:
                     raise
 
