@@ -6,10 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from flowquery import nfm, store
-from flowquery.backfill import Backfill, short_digest
+from flowquery.backfill import Backfill
 from flowquery.errors import InvalidInput
 from flowquery.inputs import parse_count, parse_object
 from flowquery.observability import LOGGER
+from flowquery.windows import short_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

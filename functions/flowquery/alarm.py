@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowquery.inputs import parse_object
+from flowquery.model import ascii_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,3 @@ def short(value: object, most: int) -> str:
     """Return the value as text that fits: SNS refuses a message of more than 256 KB, and then nobody would be told."""
     text = str(value)
     return text if len(text) <= most else f"{text[:most]}…"
-
-
-def ascii_text(text: str) -> str:
-    return "".join(character if character.isascii() and character.isprintable() else "?" for character in text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +12,7 @@ from flowquery.errors import InvalidInput
 from flowquery.inputs import parse_count, parse_flag, parse_id, parse_object, parse_seconds, parse_time
 from flowquery.model import timestamp_text
 from flowquery.plan import parse_pairs
-from flowquery.windows import cut
+from flowquery.windows import compact, cut, short_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,10 +123,6 @@ class Backfill:
         }
 
 
-def short_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def _parse_windows(fields: Mapping[str, object]) -> tuple[Window, ...]:
     start, end, minutes = parse_time(fields, "from"), parse_time(fields, "to"), _minutes(fields)
     if end <= start:
@@ -158,5 +153,4 @@ def _seconds(queries: int, requests_per_second: float) -> float:
 
 
 def _name(window: Window, digest: str) -> str:
-    start, end = (moment.strftime("%Y%m%dT%H%M%SZ") for moment in window)
-    return f"backfill-{start}-{end}-{digest}"
+    return "-".join(["backfill", *map(compact, window), digest])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery.alarm import Alarm, ascii_text, cause_text, console_link, part, short
+from flowquery.alarm import Alarm, cause_text, console_link, part, short
 from flowquery.cost import total_cost
+from flowquery.model import ascii_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -93,10 +93,7 @@ def parse_alarm_above(fields: Mapping[str, object], family: Family) -> float | N
     value = fields.get("alarmAbove")
     if value is not None and family is not Family.DATA:
         raise InvalidInput(f"alarmAbove: for the family {Family.DATA} only, got {_shown(value)} with family {family}")
-    try:
-        return None if value is None else _finite(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidInput(f"alarmAbove: expected a number, got {_shown(value)}") from None
+    return None if value is None else parse_number(fields, "alarmAbove")
 
 
 def parse_seconds(fields: Mapping[str, object], field: str, default: float, at_least: float, at_most: float) -> float:

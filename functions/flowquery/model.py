@@ -152,6 +152,10 @@ class Run:
     cause: str = ""
 
 
+def ascii_text(text: str) -> str:
+    return "".join(character if character.isascii() and character.isprintable() else "?" for character in text)
+
+
 def timestamp_text(moment: datetime) -> str:
     """ISO 8601 in UTC with a `Z`, the form of every timestamp in outputs and stored rows."""
     return moment.isoformat().replace("+00:00", "Z")

@@ -15,6 +15,7 @@ from flowquery.inputs import parse_object, parse_query, parse_selection
 from flowquery.model import SELECTION_FIELDS, Peak, Query, Selection
 from flowquery.seen import Seen
 from flowquery.tables import TABLES, Table
+from flowquery.windows import compact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,7 +65,7 @@ class Fetch:
         limit = f"-top{chosen.limit or ''}" if self.table.ranked else ""
         return (
             f"{self.table.prefix}/date={start:%Y-%m-%d}/{self.query.scope_id}-{chosen.metric_name}-"
-            f"{chosen.destination_category}-{start:%Y%m%dT%H%M%SZ}-{end:%Y%m%dT%H%M%SZ}{limit}.jsonl.gz"
+            f"{chosen.destination_category}-{compact(start)}-{compact(end)}{limit}.jsonl.gz"
         )
 
 

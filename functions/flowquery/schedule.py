@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -19,7 +18,7 @@ from flowquery.inputs import (
 )
 from flowquery.model import Family
 from flowquery.plan import Defaults, plan_sweep
-from flowquery.windows import Window, selection_text
+from flowquery.windows import Window, compact, selection_text, short_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,21 +79,14 @@ def _query(fields: Mapping[str, object], allowed: Allowed) -> tuple[str, dict[st
     scope_id, selection = parse_id(fields, "scopeId"), parse_selection(fields, allowed)
     alarm_above = parse_alarm_above(fields, Family.DATA)
     finding = {} if alarm_above is None else {"alarmAbove": alarm_above}
-    asked = [selection.metric_name, selection.destination_category, *_times(selection.start_time, selection.end_time)]
-    return "-".join([*asked, _digest(scope_id)]), {"scopeId": scope_id, **selection.to_json(), **finding}
+    times = [compact(selection.start_time), compact(selection.end_time)]
+    asked = [selection.metric_name, selection.destination_category, *times]
+    return "-".join([*asked, short_digest(scope_id)]), {"scopeId": scope_id, **selection.to_json(), **finding}
 
 
 def _sweep(fields: Mapping[str, object], allowed: Allowed) -> tuple[str, dict[str, object]]:
     sweep = plan_sweep(fields, allowed, Defaults())  # refuses what the workflow would
     asked = {name: fields[name] for name in SWEEP_FIELDS if fields.get(name) is not None}
     text = f"{sweep.scope_id} {selection_text([query.pair for query in sweep.queries])}"
-    name = "-".join(["sweep", *_times(*sweep.windows[0]), _digest(text)])
+    name = "-".join(["sweep", *map(compact, sweep.windows[0]), short_digest(text)])
     return name, {"scopeId": sweep.scope_id, **sweep.windows[0].to_json(), **asked}
-
-
-def _times(*moments: datetime) -> list[str]:
-    return [f"{moment:%Y%m%dT%H%M%SZ}" for moment in moments]
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -117,8 +117,7 @@ def _keys(bucket: str, key_prefix: str) -> Iterator[str]:
 
 
 def _selection(bucket: str, key: str) -> frozenset[Pair]:
-    with named_errors():
-        metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
+    metadata = _stored_metadata(bucket, key)
     try:
         return read_selection(metadata["selection"])
     except (KeyError, ValueError) as error:
@@ -151,8 +150,12 @@ def about_software() -> dict[str, str]:
 
 def stored_digest(bucket: str, key: str) -> str | None:
     """Return the sha256 that an object's metadata says (HeadObject)."""
+    return _stored_metadata(bucket, key).get("sha256")
+
+
+def _stored_metadata(bucket: str, key: str) -> Mapping[str, str]:
     with named_errors():
-        return client().head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
+        return client().head_object(Bucket=bucket, Key=key)["Metadata"]
 
 
 class _Pieces:
@@ -170,8 +173,7 @@ def _about(fetch: Fetch) -> dict[str, str]:
 
 
 def _stored_summary(fetch: Fetch, bucket: str, key: str) -> Summary:
-    with named_errors():
-        metadata = client().head_object(Bucket=bucket, Key=key)["Metadata"]
+    metadata = _stored_metadata(bucket, key)
     try:
         summary = Summary.from_metadata(metadata)
     except (KeyError, TypeError, ValueError) as error:

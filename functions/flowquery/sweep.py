@@ -21,7 +21,7 @@ from flowquery.inputs import (
     parse_seconds,
     parse_time,
 )
-from flowquery.model import IN_PROGRESS, Family, Peak, Poll, Query, Selection
+from flowquery.model import IN_PROGRESS, Family, Peak, Poll, Query, Selection, ascii_text
 from flowquery.pace import Pace
 from flowquery.windows import Pair, Window
 
@@ -91,8 +91,7 @@ class Asked:
         return not self.runs and self.status not in (WAITING, STORED, SUCCEEDED)
 
     def fail(self, error: str, cause: str) -> Asked:
-        text = "".join(character if character.isascii() and character.isprintable() else "?" for character in cause)
-        return replace(self, status=error, cause=text[:LONGEST_CAUSE])
+        return replace(self, status=error, cause=ascii_text(cause)[:LONGEST_CAUSE])
 
     def to_json(self) -> dict[str, object]:
         """Return it without what is as at the beginning, since the state of all has to stay small."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery.alarm import ADVICE, Alarm, ascii_text, cause_text, console_link, part, short
+from flowquery.alarm import ADVICE, Alarm, cause_text, console_link, part, short
 from flowquery.cost import total_cost
 from flowquery.finding import contributor_lines
+from flowquery.model import ascii_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

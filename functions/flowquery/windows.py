@@ -69,8 +69,17 @@ def read_selection(text: str) -> frozenset[Pair]:
     return frozenset(pairs)
 
 
+def compact(moment: datetime) -> str:
+    """Return the moment for a name, which may hold no `:`."""
+    return moment.strftime(_FORM)
+
+
+def short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def digest(pairs: Collection[Pair]) -> str:
-    return hashlib.sha256(selection_text(pairs).encode()).hexdigest()[:8]
+    return short_digest(selection_text(pairs))
 
 
 def prefix(scope_id: str, window: Window, family: Family = Family.DATA) -> str:
@@ -83,7 +92,7 @@ def key(
 ) -> str:
     """Return where the rows of these pairs belong; a ranking's limit is part of what was asked."""
     top = "" if family is Family.DATA else f"-top{limit or ''}"
-    start, end = (moment.strftime(_FORM) for moment in window)
+    start, end = map(compact, window)
     return f"{prefix(scope_id, window, family)}{start}-{end}-{digest(pairs)}{top}.jsonl.gz"
 
 
