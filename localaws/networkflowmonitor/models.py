@@ -156,7 +156,7 @@ class Query:
         return seen[-1] if seen else "QUEUED"
 
     def _timed_status(self, seconds: float) -> str:
-        elapsed = self.clock.monotonic() - self.started
+        elapsed = round(self.clock.monotonic() - self.started, 6)  # a turned clock is a sum, exact to a part of that
         if elapsed >= seconds:
             return self.statuses[-1]
         return "RUNNING" if elapsed >= QUEUED_PART * seconds else "QUEUED"
