@@ -40,7 +40,7 @@ ROOT = Path(__file__).parent.parent
 # What has to be met: the cold start beside plain boto3 with bytecode and without, and the layer's zip.
 MOST_OF_BOTO3, STRETCH_OF_BOTO3, MOST_OF_SOURCE, MOST_LAYER_MB = 0.90, 0.80, 0.48, 3.0
 
-PRICES = json.loads((ROOT / "functions/flowquery/prices.json").read_text("utf-8"))["regions"]["us-east-1"]
+PRICES = json.loads((ROOT / "functions/flowquery/query/prices.json").read_text("utf-8"))["regions"]["us-east-1"]
 WAIT_ROUND = 3 * PRICES["standardTransition"]  # Wait, Task, Choice
 ROUNDS_PER_SECOND_OF_LAG = 2  # what a second of not knowing is worth, as in the polling frontier
 MB_PER_VCPU = 1769  # docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html

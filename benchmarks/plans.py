@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowquery import cost
+from flowquery.query import cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

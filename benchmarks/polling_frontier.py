@@ -35,8 +35,8 @@ from benchmarks.plans import (  # noqa: E402
     rivals,
 )
 from benchmarks.virtual_time import SEED, World, average, ours  # noqa: E402
-from flowquery.cost import FIXED_TRANSITIONS  # noqa: E402
-from flowquery.polling import POLICY, decide  # noqa: E402
+from flowquery.polling.policy import POLICY, decide  # noqa: E402
+from flowquery.query.cost import FIXED_TRANSITIONS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,7 +186,7 @@ def neighbours(durations: dict[int, Floats], runs: int) -> dict[str, dict[str, f
     choices = {"": {}, **{f"{name} x {by}": {name: getattr(POLICY, name) * by} for name in TUNED for by in (0.8, 1.25)}}
     found: dict[str, dict[str, float]] = {}
     for choice, change in choices.items():
-        with mock.patch("flowquery.watch.decide", partial(decide, policy=replace(POLICY, **change))):
+        with mock.patch("flowquery.query.status_step.decide", partial(decide, policy=replace(POLICY, **change))):
             outcomes = {median: average(drawn, runs=runs) for median, drawn in durations.items()}
             long = average(np.full(1, 1200.0), runs=runs)
         found[choice] = {

@@ -30,8 +30,8 @@ import duckdb
 
 from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
-from flowquery.model import Query, Selection
-from flowquery.results import Fetch, Spool
+from flowquery.core.model import Query, Selection
+from flowquery.results.spool import Fetch, Spool
 from localaws.show import sql
 
 if TYPE_CHECKING:

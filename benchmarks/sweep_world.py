@@ -165,7 +165,7 @@ def deployed() -> Iterator[World]:
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         redirect_stdout(nowhere),  # the handlers' logs
-        mock.patch.multiple("flowquery.clock", monotonic=clock.monotonic, sleep=clock.sleep),
+        mock.patch.multiple("flowquery.aws.clock", monotonic=clock.monotonic, sleep=clock.sleep),
         mock.patch("botocore.endpoint.time", clock),
         LocalAws(InProcessRuntime(clock), clock) as aws,
     ):

@@ -1,4 +1,4 @@
-"""The production code in virtual time: `flowquery.watch.watch`, called over and over as the state machine calls it."""
+"""The production code in virtual time: `flowquery.query.status_step.watch`, called as the state machine calls it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.plans import CALL, LAMBDA_REQUEST, LAMBDA_SECOND, TRANSITION, Outcome, Plan
-from flowquery.watch import Watch, watch
+from flowquery.query.status_step import Watch, watch
 
 if TYPE_CHECKING:
     from benchmarks.plans import Floats
-    from flowquery.model import Query
+    from flowquery.core.model import Query
 
 SEED = 20261124
 HOLD_SECONDS = 600.0  # the template's default
@@ -41,8 +41,8 @@ class World:
 
     def run(self) -> World:
         dice = random.Random(self.seed) if self.jitter else SimpleNamespace(random=lambda: 0.5)
-        clock = mock.patch.multiple("flowquery.clock", monotonic=lambda: self.now, sleep=self._sleep)
-        with clock, mock.patch("flowquery.watch.random", dice):
+        clock = mock.patch.multiple("flowquery.aws.clock", monotonic=lambda: self.now, sleep=self._sleep)
+        with clock, mock.patch("flowquery.query.status_step.random", dice):
             while self._invoke() != "SUCCEEDED":
                 pass
         return self

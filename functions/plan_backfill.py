@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flowquery import nfm, store
-from flowquery.backfill import Backfill
-from flowquery.errors import InvalidInput
-from flowquery.inputs import parse_count, parse_object
-from flowquery.observability import LOGGER
-from flowquery.windows import short_digest
+from flowquery.aws import network_flow_monitor
+from flowquery.aws.observability import LOGGER
+from flowquery.core.errors import InvalidInput
+from flowquery.core.inputs import parse_count, parse_object
+from flowquery.results import store
+from flowquery.results.windows import short_digest
+from flowquery.sweep.backfill import Backfill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +30,12 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:  # noqa
 
     Takes `{"backfill": the input of the workflow, "execution": its name}`, and once it has run `planned`, how many were
     to do. Answers `schemas/plan_backfill.output.json`. Raises InvalidInput before any call, and the errors of
-    ListObjectsV2, HeadObject and PutObject by `flowquery.errors`.
+    ListObjectsV2, HeadObject and PutObject by `flowquery.core.errors`.
     """
     fields = parse_object(event)
-    backfill = Backfill.parse(fields.get("backfill"), nfm.allowed_values(), REQUESTS_PER_SECOND, TIMEOUT_SECONDS)
+    backfill = Backfill.parse(
+        fields.get("backfill"), network_flow_monitor.allowed_values(), REQUESTS_PER_SECOND, TIMEOUT_SECONDS
+    )
     execution = _execution(fields)
     planned = None if fields.get("planned") is None else parse_count(fields, "planned")
     stored = store.stored_pairs(BUCKET, backfill.scope_id, backfill.windows, backfill.pairs)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flowquery import executions, store
-from flowquery.observability import LOGGER
-from flowquery.widget import DOCUMENTATION, MOST_BYTES, MOST_RUNS, View, place_of, write_widget
+from flowquery.aws import step_functions
+from flowquery.aws.observability import LOGGER
+from flowquery.results import store
+from flowquery.widget.query_widget import DOCUMENTATION, MOST_BYTES, MOST_RUNS, View, place_of, write_widget
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BUCKET, STATE_MACHINE_ARN = os.environ["RESULTS_BUCKET"], os.environ["STATE_MACHINE_ARN"]
-executions.client()
+step_functions.client()
 store.client()
 
 
@@ -23,14 +24,14 @@ def handler(event: object, context: LambdaContext) -> str:
 
     Takes what CloudWatch sends, and `execution`, the name of the run to show (default: the newest that succeeded);
     `describe` is answered with Markdown. Reads only, and of rows no more than the chart of a widget takes.
-    Raises InvalidInput and the errors of ListExecutions, DescribeExecution and GetObject by `flowquery.errors`.
+    Raises InvalidInput and the errors of ListExecutions, DescribeExecution and GetObject by `flowquery.core.errors`.
     """
     view = View.parse(event)
     if view.describe:
         return DOCUMENTATION
-    runs = executions.recent_runs(STATE_MACHINE_ARN, MOST_RUNS)
+    runs = step_functions.recent_runs(STATE_MACHINE_ARN, MOST_RUNS)
     name = view.choose(runs)
-    run = executions.describe_run(STATE_MACHINE_ARN, name) if name else None
+    run = step_functions.describe_run(STATE_MACHINE_ARN, name) if name else None
     key = place_of(run, BUCKET) if run else None
     rows = list(store.read_rows(BUCKET, key, MOST_BYTES)) if key else []
     return write_widget(view, context.invoked_function_arn, runs, run, rows)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from flowquery import clock, topic
-from flowquery.alarm import parse_run, write_alarm
-from flowquery.cost import invocation_cost
-from flowquery.finding import finding_output, write_finding
-from flowquery.inputs import parse_object
-from flowquery.observability import LOGGER, METRICS
-from flowquery.sweep_alarm import sweep_finding_output, write_sweep_alarm
+from flowquery.alarms.finding import finding_output, write_finding
+from flowquery.alarms.query_alarm import parse_run, write_alarm
+from flowquery.alarms.sweep_alarm import sweep_finding_output, write_sweep_alarm
+from flowquery.aws import clock, sns
+from flowquery.aws.observability import LOGGER, METRICS
+from flowquery.core.inputs import parse_object
+from flowquery.query.cost import invocation_cost
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 TOPIC_ARN, REGION = os.environ["ALARM_TOPIC_ARN"], os.environ["AWS_REGION"]
-topic.client()
+sns.client()
 
 
 @LOGGER.inject_lambda_context
@@ -30,7 +30,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     Takes `{"run": the state of the workflow, "executionArn": "…"}`, and `"workflow": "SweepScope"` or `"Backfill"`
     where it is not RunQuery's; answers `{"messageId", "subject", "output"}`, `output` being that of a run with a
     finding. Counts `AlarmsRaised` or `FindingsRaised`.
-    Raises InvalidInput and the errors of SNS Publish by `flowquery.errors`.
+    Raises InvalidInput and the errors of SNS Publish by `flowquery.core.errors`.
     """
     began, (run, arn) = clock.monotonic(), parse_run(event)
     workflow, found = str(parse_object(event).get("workflow", "RunQuery")), run.get("found")
@@ -39,7 +39,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
         alarm = write_sweep_alarm(run, arn)
     else:
         alarm = write_finding(run, arn) if found else write_alarm(run, arn, workflow)
-    message_id = topic.publish(TOPIC_ARN, alarm)
+    message_id = sns.publish(TOPIC_ARN, alarm)
     METRICS.add_metric("FindingsRaised" if alarm.finding else "AlarmsRaised", MetricUnit.Count, 1)
     LOGGER.info("alarm", extra={"messageId": message_id, "subject": alarm.subject})
     own_cost = invocation_cost(event, clock.gb_seconds(began, context.memory_limit_in_mb))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery import clock, nfm
-from flowquery.inputs import parse_alarm_above, parse_family, parse_id, parse_object, parse_selection
-from flowquery.observability import LOGGER
-from flowquery.watch import parse_knobs
+from flowquery.aws import clock, network_flow_monitor
+from flowquery.aws.observability import LOGGER
+from flowquery.core.inputs import parse_alarm_above, parse_family, parse_id, parse_object, parse_selection
+from flowquery.query.status_step import parse_knobs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-nfm.client()
+network_flow_monitor.client()
 
 
 @LOGGER.inject_lambda_context
@@ -23,14 +23,14 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     `limit`, and RunQuery's knobs; answers the same with `queryId`, times in UTC and `gbSeconds`, what this took.
     There is no client token, so each attempt is sent once; when its outcome is unclear (TransientFault) and the caller
     retries, a second query may run, which nobody watches and which ends itself.
-    Raises InvalidInput and the errors of the family's StartQuery by `flowquery.errors`.
+    Raises InvalidInput and the errors of the family's StartQuery by `flowquery.core.errors`.
     """
     began, fields = clock.monotonic(), parse_object(event)
     scope_id, family = parse_id(fields, "scopeId"), parse_family(fields)
-    selection = parse_selection(fields, nfm.allowed_values(family))
+    selection = parse_selection(fields, network_flow_monitor.allowed_values(family))
     parse_knobs(fields)
     parse_alarm_above(fields, family)
-    query = nfm.start_query(scope_id, selection, family)
+    query = network_flow_monitor.start_query(scope_id, selection, family)
     LOGGER.info("started", extra={**query.to_json(), **selection.to_json()})
     spent = round(clock.gb_seconds(began, context.memory_limit_in_mb), 3)
     return {**fields, **query.to_json(), **selection.to_json(), "gbSeconds": spent}

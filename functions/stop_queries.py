@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery import clock
-from flowquery.advance import Round
-from flowquery.inputs import parse_count, parse_object
-from flowquery.observability import LOGGER
-from flowquery.once import CALLS
-from flowquery.sweep import Sweep
+from flowquery.aws import clock
+from flowquery.aws.observability import LOGGER
+from flowquery.core.inputs import parse_count, parse_object
+from flowquery.sweep.calls import CALLS
+from flowquery.sweep.round import Round
+from flowquery.sweep.state import Sweep
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

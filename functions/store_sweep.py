@@ -6,18 +6,24 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flowquery import clock, nfm, store
-from flowquery.inputs import parse_count, parse_object
-from flowquery.observability import LOGGER, METRICS, measure
-from flowquery.sweep import Progress, Sweep
-from flowquery.sweep_results import Pages, Storing, measure_sweep, sweep_output
+from flowquery.aws import clock, network_flow_monitor
+from flowquery.aws.observability import LOGGER, METRICS, measure
+from flowquery.core.inputs import parse_count, parse_object
+from flowquery.results import store
+from flowquery.sweep.state import Progress, Sweep
+from flowquery.sweep.store import Pages, Storing, measure_sweep, sweep_output
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BUCKET, REGION = os.environ["RESULTS_BUCKET"], os.environ["AWS_REGION"]
-nfm.client(nfm.ONE_ATTEMPT)  # each page is sent once, since throttles have to be seen where the pace is kept
-PAGES = Pages(all=nfm.results_pages, one=partial(nfm.results_page, config=nfm.ONE_ATTEMPT))
+network_flow_monitor.client(
+    network_flow_monitor.ONE_ATTEMPT
+)  # each page is sent once, since throttles have to be seen where the pace is kept
+PAGES = Pages(
+    all=network_flow_monitor.results_pages,
+    one=partial(network_flow_monitor.results_page, config=network_flow_monitor.ONE_ATTEMPT),
+)
 store.client()
 
 
@@ -27,7 +33,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """Store what succeeded of each window as one object, whole or not at all.
 
     Takes `{"sweep", "retryCount"}`, answers `{"sweep", "output"}`; the output is null while windows are left, which the
-    next invocation stores. Raises InvalidInput and the errors of GetQueryResults and PutObject by `flowquery.errors`.
+    next invocation stores. Raises InvalidInput and the errors of GetQueryResults and PutObject by
+    `flowquery.core.errors`.
     """
     fields = parse_object(event)
     retries = parse_count(fields, "retryCount", 0)

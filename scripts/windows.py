@@ -22,11 +22,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flowquery import nfm, store
-from flowquery.alarm import cause_text
-from flowquery.backfill import REQUESTS_PER_QUERY, Backfill
-from flowquery.errors import FlowqueryError, InvalidInput
-from flowquery.windows import Pair, Window, selection_text
+from flowquery.alarms.query_alarm import cause_text
+from flowquery.aws import network_flow_monitor
+from flowquery.core.errors import FlowqueryError, InvalidInput
+from flowquery.results import store
+from flowquery.results.windows import Pair, Window, selection_text
+from flowquery.sweep.backfill import REQUESTS_PER_QUERY, Backfill
 
 DONE, LEFT, UNUSABLE = 0, 1, 2
 MOST_SHOWN = 50
@@ -60,7 +61,9 @@ class Place:
         )
 
     def parse(self, event: Mapping[str, object]) -> Backfill:
-        return Backfill.parse(event, nfm.allowed_values(), self.requests_per_second, self.timeout_seconds)
+        return Backfill.parse(
+            event, network_flow_monitor.allowed_values(), self.requests_per_second, self.timeout_seconds
+        )
 
     def stored(self, backfill: Backfill) -> Stored:
         return store.stored_pairs(self.bucket, backfill.scope_id, backfill.windows, backfill.pairs)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from flowquery import clock, executions, nfm, sdk, store, topic
+from flowquery.aws import clock, network_flow_monitor, session, sns, step_functions
+from flowquery.results import store
 from localaws.clock import TurnedClock
 from localaws.server import LocalAws
 from tests.loopback import ENVIRONMENT, FaultyRuntime, Stack
@@ -32,7 +33,7 @@ os.environ.update(
 )
 
 # Its logger keeps the stream that is there when it is made, which is not to be that of one test.
-importlib.import_module("flowquery.observability")
+importlib.import_module("flowquery.aws.observability")
 
 # No deadline: a slow machine is no failure. In CI the examples are the same each time.
 settings.register_profile(
@@ -87,10 +88,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for config in (sdk.CONFIG, nfm.ONE_ATTEMPT, store.PUT_CONFIG):
+    for config in (session.CONFIG, network_flow_monitor.ONE_ATTEMPT, store.PUT_CONFIG):
         monkeypatch.setattr(config, "read_timeout", 0.2)
 
 
 def forget_clients() -> None:
-    for module in (nfm, store, topic, executions):
+    for module in (network_flow_monitor, store, sns, step_functions):
         module.client.cache_clear()

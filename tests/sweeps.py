@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from flowquery.wording import CATEGORIES, METRICS
+from flowquery.widget.wording import CATEGORIES, METRICS
 from tests.loopback import SCOPE_ID
 
 

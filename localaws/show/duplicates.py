@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rich.markup import escape
 from rich.table import Table
 
-from flowquery.wording import visible
+from flowquery.widget.wording import visible
 from localaws.lambda_runtime import Invocation
 from localaws.show.run import (
     Display,

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flowquery.wording import CATEGORIES, METRICS, number, shown, subject, unit_in_words, visible
+from flowquery.widget.wording import CATEGORIES, METRICS, number, shown, subject, unit_in_words, visible
 from localaws.show.page import minute, scrolling, span
 
 LEVELS = 5

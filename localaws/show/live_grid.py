@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from flowquery.wording import CATEGORIES, METRICS, visible
+from flowquery.widget.wording import CATEGORIES, METRICS, visible
 from localaws.networkflowmonitor.models import DATA, Call, Query
 from localaws.show.heatmap import in_order
 

@@ -1,7 +1,7 @@
 """What every report is made of: one HTML file that opens offline, asks nothing of the network, runs no script, and
 reads on a phone.
 
-Every text in it goes through `flowquery.wording.shown`, and the page's own policy forbids scripts and requests.
+Every text in it goes through `flowquery.widget.wording.shown`, and the page's own policy forbids scripts and requests.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowquery.wording import shown
+from flowquery.widget.wording import shown
 
 STYLE = Path(__file__).with_name("report.css").read_text("utf-8")
 

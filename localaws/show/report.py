@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowquery.chart import MOST_LINES, Series, draw, letter, series_of, swatch
-from flowquery.wording import moment, number, shown, subject, unit_in_words
+from flowquery.widget.chart import MOST_LINES, Series, draw, letter, series_of, swatch
+from flowquery.widget.wording import moment, number, shown, subject, unit_in_words
 from localaws.show.page import about, cost_card, header, label, minute, page, section, span, table
 
 MOST_SERIES = 200  # in the table

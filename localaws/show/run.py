@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.markup import escape
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.alarm import cause_text
-from flowquery.cost import PRICES, dollars
-from flowquery.inputs import is_id
-from flowquery.wording import visible
+from flowquery.alarms.query_alarm import cause_text
+from flowquery.core.inputs import is_id
+from flowquery.query.cost import PRICES, dollars
+from flowquery.widget.wording import visible
 from localaws.clock import SystemClock
 from localaws.cloudformation import NOT_SIMULATED
 from localaws.lambda_runtime import ProcessRuntime

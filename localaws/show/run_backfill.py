@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.table import Table
 
-from flowquery import windows
-from flowquery.backfill import Backfill
-from flowquery.errors import InvalidInput
-from flowquery.model import timestamp_text
+from flowquery.core.errors import InvalidInput
+from flowquery.core.model import timestamp_text
+from flowquery.results import windows
+from flowquery.sweep.backfill import Backfill
 from localaws.show.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
 from scripts.windows import DONE, MOST_SHOWN, Place, follow, show_estimate, start
 

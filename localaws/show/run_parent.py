@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flowquery.wording import number, visible
+from flowquery.widget.wording import number, visible
 from localaws.show.run import SCOPE_ID, Display, Stage, show_alarms, show_cost, show_failure, show_sql, start
 
 EXAMPLE = Path(__file__).parents[2] / "examples/parent_workflow"

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flowquery.wording import CATEGORIES, METRICS
+from flowquery.widget.wording import CATEGORIES, METRICS
 from localaws.networkflowmonitor.models import Call
 from localaws.show import heatmap
 from localaws.show.duplicates import run_duplicates

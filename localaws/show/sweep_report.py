@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flowquery.wording import number, shown, subject
+from flowquery.widget.wording import number, shown, subject
 from localaws.show import heatmap
 from localaws.show.page import Fact, about, cost_card, header, label, listed, minute, page, section, span, table
 from localaws.show.report import contributors_table

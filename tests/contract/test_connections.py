@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flowquery import errors, nfm
+from flowquery.aws import network_flow_monitor
+from flowquery.core import errors
 from tests.loopback import QUERY_ID, SCOPE_ID, SELECTION, event
 from tests.scripted import ScriptedServer, call, ok
 
@@ -76,11 +77,11 @@ def test_a_start_is_not_sent_again_over_a_connection_that_breaks(server: Scripte
 
 def test_the_client_is_made_once(server: ScriptedServer) -> None:
     server.replies = [RUNNING]
-    client = nfm.client()
+    client = network_flow_monitor.client()
 
     look()
 
-    assert nfm.client() is client
+    assert network_flow_monitor.client() is client
 
 
 def test_the_payload_of_power_tuning_is_one_look(server: ScriptedServer) -> None:
@@ -93,7 +94,7 @@ def test_the_payload_of_power_tuning_is_one_look(server: ScriptedServer) -> None
 
 def wait_until_closed() -> None:
     """Wait until the client's system has heard of the close, as it has when Lambda thaws an environment."""
-    client: Any = nfm.client()
+    client: Any = network_flow_monitor.client()
     pools = client._endpoint.http_session._manager.pools
     for key in pools.keys():  # noqa: SIM118 - a container of urllib3, which cannot be iterated
         connection = pools[key].pool.queue[-1]

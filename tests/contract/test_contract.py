@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
-from flowquery import errors
-from flowquery.alarm import ADVICE
-from flowquery.inputs import parse_id
-from flowquery.model import Family
-from flowquery.tables import MEMBERS
+from flowquery.alarms.query_alarm import ADVICE
+from flowquery.core import errors
+from flowquery.core.inputs import parse_id
+from flowquery.core.model import Family
+from flowquery.results.rows import MEMBERS
 from localaws.networkflowmonitor.models import Ranking, Script
 from localaws.scenarios import SCENARIOS
 from tests.contract.released import check_released

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery import clock, errors, nfm
-from flowquery.polling import POLICY
+from flowquery.aws import clock, network_flow_monitor
+from flowquery.core import errors
+from flowquery.polling.policy import POLICY
 from localaws.clock import TurnedClock
 from tests.scripted import ScriptedServer, call, error, http, ok
 
@@ -99,7 +100,9 @@ def test_a_reply_cut_at_any_byte_is_never_taken_for_an_answer(server: ScriptedSe
 def test_a_service_that_does_not_answer_is_a_transient_fault(server: ScriptedServer, short_timeouts: None) -> None:
     server.replies = [lambda connection: connection.recv(1)]
     sent: list[object] = []
-    nfm.client().meta.events.register("before-send.networkflowmonitor", lambda **told: sent.append(told["request"]))
+    network_flow_monitor.client().meta.events.register(
+        "before-send.networkflowmonitor", lambda **told: sent.append(told["request"])
+    )
 
     with pytest.raises(errors.TransientFault, match="ReadTimeoutError"):
         status_step()
@@ -118,13 +121,13 @@ def test_a_refused_connection_is_a_transient_fault(server: ScriptedServer, monke
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
-        nfm.client.cache_clear()
+        network_flow_monitor.client.cache_clear()
         with pytest.raises(errors.TransientFault, match="EndpointConnectionError"):
             status_step()
 
 
 def test_timeouts_and_attempts_are_explicit() -> None:
-    config: Any = nfm.client().meta.config
+    config: Any = network_flow_monitor.client().meta.config
 
     assert (config.connect_timeout, config.read_timeout) == (2, 5)
     assert config.retries == {"mode": "standard", "total_max_attempts": 2}

@@ -27,11 +27,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery import VERSION, nfm, store
-from flowquery.errors import MalformedReply, ResultsTooLarge, TransientFault
-from flowquery.model import Family, Peak, Query, Selection
-from flowquery.results import Fetch, Spool, Summary
-from flowquery.seen import Seen
+from flowquery import VERSION
+from flowquery.aws import network_flow_monitor
+from flowquery.core.errors import MalformedReply, ResultsTooLarge, TransientFault
+from flowquery.core.model import Family, Peak, Query, Selection
+from flowquery.results import store
+from flowquery.results.seen import Seen
+from flowquery.results.spool import Fetch, Spool, Summary
 from localaws.networkflowmonitor.models import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
 from tests.scripted import ScriptedServer, call, http, ok
@@ -269,8 +271,8 @@ def test_a_ranking_beyond_any_limit_is_refused() -> None:
 SPOOLING = """
 import os, sys, tracemalloc
 from datetime import UTC, datetime, timedelta
-from flowquery.model import Query
-from flowquery.results import Fetch, Spool
+from flowquery.core.model import Query
+from flowquery.results.spool import Fetch, Spool
 
 times = [datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=5 * index) for index in range(100)]
 pages = (
@@ -350,7 +352,7 @@ def test_a_connection_that_breaks_at_any_byte_of_a_page_stores_nothing(server: S
 def test_results_beyond_the_disks_bound_are_refused_before_a_put(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flowquery.results.MOST_BYTES", 20_000)
+    monkeypatch.setattr("flowquery.results.spool.MOST_BYTES", 20_000)
     labels = [os.urandom(20_000).hex() for _ in range(4)]
     server.replies = [
         ok(
@@ -425,7 +427,8 @@ def test_an_object_of_somebody_elses_is_no_success(server: ScriptedServer, wrong
 DYING = """
 import http.client, json, os, signal, sys
 import get_query_results
-from flowquery import nfm, store
+from flowquery.aws import network_flow_monitor
+from flowquery.results import store
 
 class Context:
     function_name, memory_limit_in_mb, aws_request_id = "function", 256, "request"
@@ -452,7 +455,7 @@ def die_amid_the_body(**_):
     http.client.HTTPConnection.send = half
 
 point = sys.argv[1]
-nfm_events, s3_events = nfm.client().meta.events, store.client().meta.events
+nfm_events, s3_events = network_flow_monitor.client().meta.events, store.client().meta.events
 if point == "before the first page":
     nfm_events.register("before-send.networkflowmonitor", die)
 elif point == "between pages":
@@ -557,11 +560,11 @@ def test_of_fetches_that_race_one_stores_and_all_answer_the_same(ready: Stack, r
 
 def test_the_client_that_is_made_at_the_start_makes_the_calls(server: ScriptedServer) -> None:
     server.replies = [ok(**event("replies/get_query_results"))]
-    nfm.client()
+    network_flow_monitor.client()
 
     call("get_query_results", EVENT)
 
-    assert nfm.client.cache_info().currsize == 1
+    assert network_flow_monitor.client.cache_info().currsize == 1
 
 
 def test_timestamps_are_read_once_and_never_mixed_up(server: ScriptedServer) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
-from flowquery import errors
+from flowquery.core import errors
 from tests.loopback import QUERY_ID, SCOPE_ID, SELECTION, event
 from tests.scripted import ScriptedServer, call, error, http, ok, stored
 
@@ -283,7 +283,7 @@ def test_results_that_cannot_be_whole_are_refused_and_nothing_is_stored(
 
 
 def test_pages_without_end_are_refused(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flowquery.nfm.MAX_PAGES", 20)
+    monkeypatch.setattr("flowquery.aws.network_flow_monitor.MAX_PAGES", 20)
     server.replies = [page(nextToken=str(number)) for number in range(30)]
 
     with pytest.raises(errors.MalformedReply, match="do not end"):

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.model import Query, Selection
-from flowquery.results import Fetch, Spool
+from flowquery.core.model import Query, Selection
+from flowquery.results.spool import Fetch, Spool
 from localaws.__main__ import main
 from localaws.show import sql
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event

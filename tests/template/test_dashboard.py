@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowquery.observability import UNITS
+from flowquery.aws.observability import UNITS
 from tests.loopback import SCOPE_ID, Stack
 
 MONITOR = "arn:aws:networkflowmonitor:us-east-1:123456789012:monitor/between-zones"

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery import errors
-from flowquery.model import Family
+from flowquery.core import errors
+from flowquery.core.model import Family
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, event, execution, output
 from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, error, http, ok, stored
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.backfill import LONGEST_HOURS
-from flowquery.polling import POLICY
+from flowquery.polling.policy import POLICY
+from flowquery.sweep.backfill import LONGEST_HOURS
 from tests.loopback import LAMBDA_FAULTS, ROOT
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))

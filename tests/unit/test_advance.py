@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowquery.advance import MARGIN_SECONDS, Calls, Round
-from flowquery.errors import AccessDenied, InvalidInput, InvalidRequest, QuotaExceeded, Throttled, TransientFault
-from flowquery.model import Family, Query, Selection
-from flowquery.pace import Pace
-from flowquery.polling import POLICY
-from flowquery.sweep import WAITING, Asked, Progress, Sweep
-from flowquery.windows import Pair, Window
+from flowquery.core.errors import AccessDenied, InvalidInput, InvalidRequest, QuotaExceeded, Throttled, TransientFault
+from flowquery.core.model import Family, Query, Selection
+from flowquery.polling.pace import Pace
+from flowquery.polling.policy import POLICY
+from flowquery.results.windows import Pair, Window
+from flowquery.sweep.round import MARGIN_SECONDS, Calls, Round
+from flowquery.sweep.state import WAITING, Asked, Progress, Sweep
 from tests.loopback import event
 
 EVENTS_A_ROUND = 9  # of the state machine's history: Task, Choice, Wait
@@ -142,8 +142,8 @@ class Run:
 
     @contextmanager
     def virtual(self) -> Iterator[None]:
-        clock = mock.patch.multiple("flowquery.clock", monotonic=lambda: self.service.now, sleep=self.service.sleep)
-        with clock, mock.patch("flowquery.advance.random", random.Random(self.seed)):
+        clock = mock.patch.multiple("flowquery.aws.clock", monotonic=lambda: self.service.now, sleep=self.service.sleep)
+        with clock, mock.patch("flowquery.sweep.round.random", random.Random(self.seed)):
             yield
 
     def _invoke(self, attempt: int) -> None:

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from flowquery import nfm
-from flowquery.backfill import MOST_WINDOWS, Backfill
-from flowquery.errors import InvalidInput
+from flowquery.aws import network_flow_monitor
+from flowquery.core.errors import InvalidInput
+from flowquery.sweep.backfill import MOST_WINDOWS, Backfill
 from tests.loopback import SCOPE_ID
 
 MONTH = {"scopeId": SCOPE_ID, "from": "2026-11-01T00:00:00Z", "to": "2026-12-01T00:00:00Z"}
 
 
 def parsed(**more: Any) -> Backfill:
-    return Backfill.parse({**MONTH, **more}, nfm.allowed_values(), 5, 1800)
+    return Backfill.parse({**MONTH, **more}, network_flow_monitor.allowed_values(), 5, 1800)
 
 
 @pytest.mark.parametrize(

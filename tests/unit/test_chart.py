@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery import chart
-from flowquery.chart import MOST_LINES, MOST_POINTS, Point, Series, draw, series_of, thinned
-from flowquery.wording import number, shown, subject, unit_in_words
+from flowquery.widget import chart
+from flowquery.widget.chart import MOST_LINES, MOST_POINTS, Point, Series, draw, series_of, thinned
+from flowquery.widget.wording import number, shown, subject, unit_in_words
 from tests.hostile import HOSTILE
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery.errors import FlowqueryError, InvalidInput
-from flowquery.inputs import parse_count, parse_id, parse_poll, parse_seconds, parse_selection, parse_time
-from flowquery.model import Poll
+from flowquery.core.errors import FlowqueryError, InvalidInput
+from flowquery.core.inputs import parse_count, parse_id, parse_poll, parse_seconds, parse_selection, parse_time
+from flowquery.core.model import Poll
 
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 json_values = st.recursive(

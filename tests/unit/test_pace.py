@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery.pace import Pace
+from flowquery.polling.pace import Pace
 
 ceilings = st.floats(0.1, 100)
 steps = st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=200)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery import nfm
-from flowquery.errors import InvalidInput
-from flowquery.model import Family, Peak, Poll
-from flowquery.plan import Defaults, leave_out, parse_pairs, plan_ranking, plan_sweep
-from flowquery.sweep import MOST_QUERIES, STORED, WAITING, Progress, Sweep
-from flowquery.windows import Pair
+from flowquery.aws import network_flow_monitor
+from flowquery.core.errors import InvalidInput
+from flowquery.core.model import Family, Peak, Poll
+from flowquery.results.windows import Pair
+from flowquery.sweep.plan import Defaults, leave_out, parse_pairs, plan_ranking, plan_sweep
+from flowquery.sweep.state import MOST_QUERIES, STORED, WAITING, Progress, Sweep
 
 ALLOWED = {"metricName": ("A", "B", "C"), "destinationCategory": ("X", "Y")}
 PAIRS = [Pair(metric, category) for metric in ALLOWED["metricName"] for category in ALLOWED["destinationCategory"]]
@@ -44,7 +44,7 @@ def test_names_are_all_with_all(metrics: list[str], categories: list[str]) -> No
 
 
 def test_by_default_it_is_all_metrics_and_categories_of_the_service() -> None:
-    sweep = plan_sweep(INPUT, nfm.allowed_values(), Defaults())
+    sweep = plan_sweep(INPUT, network_flow_monitor.allowed_values(), Defaults())
 
     assert len({query.pair for query in sweep.queries}) == len(sweep.queries) == 33
     assert {query.status for query in sweep.queries} == {WAITING}

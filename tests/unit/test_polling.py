@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.plans import LAMBDA_SECOND, ROUND
-from flowquery.model import IN_PROGRESS, Poll
-from flowquery.polling import POLICY, Decision, Limits, charge_retries, decide
+from flowquery.core.model import IN_PROGRESS, Poll
+from flowquery.polling.policy import POLICY, Decision, Limits, charge_retries, decide
 from tests.loopback import ROOT
 
 elapsed = st.floats(0, 100_000)

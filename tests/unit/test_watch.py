@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery.errors import AccessDenied, Throttled, TransientFault
-from flowquery.polling import POLICY
-from flowquery.watch import Watch, watch
+from flowquery.core.errors import AccessDenied, Throttled, TransientFault
+from flowquery.polling.policy import POLICY
+from flowquery.query.status_step import Watch, watch
 
 EVENTS_A_ROUND = 10  # of the state machine's history; the workflow tests measure it
 EVENTS_A_RETRY = 5
@@ -50,8 +50,8 @@ class Run:
         dice = random.Random(self.seed)
         poll: dict[str, Any] | None = None
         retry_count = 0
-        clock = mock.patch.multiple("flowquery.clock", monotonic=lambda: self.now, sleep=self._pass)
-        with clock, mock.patch("flowquery.watch.random", dice):
+        clock = mock.patch.multiple("flowquery.aws.clock", monotonic=lambda: self.now, sleep=self._pass)
+        with clock, mock.patch("flowquery.query.status_step.random", dice):
             while not self.ended and not (poll and poll["exhausted"]):
                 try:
                     answer = self._invoke(poll, retry_count)

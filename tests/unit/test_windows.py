@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery.model import Family
-from flowquery.windows import (
+from flowquery.core.model import Family
+from flowquery.results.windows import (
     Pair,
     Window,
     cut,

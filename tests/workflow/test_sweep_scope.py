@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flowquery.sweep import MOST_QUERIES
+from flowquery.sweep.state import MOST_QUERIES
 from localaws.networkflowmonitor.models import Ranking, Script
 from tests.loopback import LAMBDA_FAULTS, SCOPE_ID, Run, Stack, event
 

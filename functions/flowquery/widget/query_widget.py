@@ -1,0 +1,136 @@
+"""The HTML of the CloudWatch custom widget.
+
+CloudWatch removes scripts, `<iframe>` and `<use>`, brings its own style for tables, links and the class `btn`, and
+makes an element that is followed by `<cwdb-action>` call a function. It names no limit for the answer but Lambda's
+6 MB; this one stays below 200 kB. Source: "Details about custom widgets", "Interactivity in the custom widget" and
+"Security and JavaScript" in the CloudWatch user guide.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowquery.core.errors import InvalidInput
+from flowquery.core.inputs import parse_object, parse_seconds
+from flowquery.widget.chart import MOST_LINES, Series, draw, letter, series_of, swatch
+from flowquery.widget.wording import moment, number, shown, subject, unit_in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flowquery.core.model import Run
+
+MOST_RUNS = 15
+PADDING = 24  # pixels of the widget's width that CloudWatch keeps
+MOST_BYTES = 8 * 1024 * 1024  # of rows, uncompressed
+# What Step Functions allows in a name; it goes into an ARN.
+_NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f<>{}\[\]?*\"#%\\^|~`$&,;:/]{1,80}")
+DOCUMENTATION = """\
+## Flowquery: recent runs of RunQuery, and the chart of one
+
+Reads Step Functions and the results bucket of its stack, and changes nothing.
+
+### Widget parameters
+Param | Description
+---|---
+**execution** | The name of the run to show. Default: the newest that succeeded
+
+### Example parameters
+``` yaml
+execution: RETRANSMISSIONS-INTER_AZ-20261124T080000Z-20261124T081500Z-1a2b3c4d
+```
+"""
+
+
+class View(NamedTuple):
+    """What the widget is to show."""
+
+    describe: bool
+    execution: str | None
+    width: int
+
+    @classmethod
+    def parse(cls, event: object) -> View:
+        fields = parse_object(event)
+        name, context = fields.get("execution"), fields.get("widgetContext")
+        told = parse_object({} if context is None else context, "widgetContext")
+        if name is not None and not (type(name) is str and _NAME.fullmatch(name)):
+            raise InvalidInput("execution: expected the name of an execution, 1 to 80 characters")
+        told_width = {"widgetContext.width": told.get("width", 800)}
+        width = int(parse_seconds(told_width, "widgetContext.width", 800, at_least=0, at_most=100_000)) - PADDING
+        asked = fields.get("describe", False) is not False  # AWS's samples take any value for a yes
+        return cls(asked, name, min(max(width, 320), 1400))
+
+    def choose(self, runs: Sequence[Run]) -> str | None:
+        """Return the name of the run that was asked for, else of the newest that succeeded, else of the newest."""
+        if self.execution or not runs:
+            return self.execution
+        return next((run.name for run in runs if run.status == "SUCCEEDED"), runs[0].name)
+
+
+def place_of(run: Run, bucket: str) -> str | None:
+    """Return the key of the run's rows; None where there are none, or where they are not this application's."""
+    results = run.output.get("results")
+    if not isinstance(results, dict) or results.get("bucket") != bucket or results.get("empty"):
+        return None
+    key = str(results.get("key"))
+    return key if key.startswith("results/") else None
+
+
+def write_widget(
+    view: View, function_arn: str, runs: Sequence[Run], run: Run | None, rows: Sequence[Mapping[str, object]]
+) -> str:
+    """Return the widget: the chosen run above, the recent ones below, each a link that shows it."""
+    chosen = _run(view, run, rows) if run else "<p>No run yet.</p>"
+    return f"<div>{chosen}{_runs(function_arn, runs, run.name if run else None)}</div>"
+
+
+def _run(view: View, run: Run, rows: Sequence[Mapping[str, object]]) -> str:
+    output = run.output
+    title = subject(output.get("metricName"), output.get("destinationCategory")) if output else "Run"
+    head = f"<h3>{shown(title)}</h3><p>{shown(run.name)}: <strong>{shown(run.status)}</strong>, {_when(run)}</p>"
+    if run.status != "SUCCEEDED":
+        reason = f"<p><strong>{shown(run.error, 100)}</strong> {shown(run.cause, 600)}</p>" if run.error else ""
+        return head + reason
+    results = parse_object(output.get("results"), "results")
+    if not rows:
+        empty = "No data: no agent reported traffic of this kind in the window."
+        return f"{head}<p>{empty if results.get('empty') else 'Its rows cannot be shown here.'}</p>"
+    unit = unit_in_words(str(results.get("unit")), output.get("metricName"))
+    series, total = series_of(rows), results.get("rows")
+    less = f"<p>The chart shows the first {len(rows):,} of {shown(total)} rows.</p>" if len(rows) != total else ""
+    if len(series) > MOST_LINES:
+        less += f"<p>The {MOST_LINES} series with the highest peaks, of {len(series):,}.</p>"
+    return f"{head}{draw(series, unit, 'flowquery', view.width, 300)}{less}{_series_table(series, unit)}"
+
+
+def _series_table(series: Sequence[Series], unit: str) -> str:
+    rows = "".join(
+        f"<tr><td>{letter(index)} {swatch(index)}</td><td><bdi>{shown(one.label)}</bdi></td>"
+        f"<td>{number(one.peak.value)}</td><td>{moment(one.peak.at)}</td></tr>"
+        for index, one in enumerate(series[:MOST_LINES])
+    )
+    head = f"<th>line</th><th>label</th><th>peak, {shown(unit, 60)}</th><th>at (UTC)</th>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _runs(function_arn: str, runs: Sequence[Run], chosen: str | None) -> str:
+    """Return the table of runs; `<cwdb-action>` makes the element before it call this function for the run."""
+    rows = "".join(
+        f"<tr><td>{shown(run.status)}{' (shown)' if run.name == chosen else ''}</td><td>{_when(run)}</td>"
+        f'<td><a class="btn btn-link">{shown(run.name)}</a>'
+        f'<cwdb-action action="call" display="widget" endpoint="{shown(function_arn)}">'
+        f"{escape(json.dumps({'execution': run.name}), quote=False)}</cwdb-action></td></tr>"
+        for run in runs
+    )
+    note = f"<p>The newest {MOST_RUNS} runs; Step Functions has the others.</p>" if len(runs) == MOST_RUNS else ""
+    head = "<th>state</th><th>started (UTC)</th><th>run</th>"
+    return f"<h3>Recent runs</h3><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+
+
+def _when(run: Run) -> str:
+    took = f", took {number(round(run.seconds, 1))} s" if run.seconds is not None else ""
+    return f"{run.started:%Y-%m-%d %H:%M:%S}{took}"
