@@ -30,8 +30,8 @@ import duckdb
 
 from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
-from flowquery.core.model import Query, Selection
-from flowquery.results.spool import Fetch, Spool
+from flowquery.core.model import Query, QueryRequest
+from flowquery.results.spool import ResultsRequest, Spool
 from localaws.show import sql
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def store_windows(folder: Path, days: int) -> Path:
     dice = random.Random(1)
     for number in range(days * (timedelta(days=1) // WINDOW)):
         start = FIRST_DAY + number * WINDOW
-        fetch = Fetch(
-            Query("scope", f"query-{number}"), Selection("RETRANSMISSIONS", "INTER_AZ", start, start + WINDOW)
+        fetch = ResultsRequest(
+            Query("scope", f"query-{number}"), QueryRequest("RETRANSMISSIONS", "INTER_AZ", start, start + WINDOW)
         )
         at = [start + timedelta(minutes=5 * index) for index in range(POINTS)]
         series = [

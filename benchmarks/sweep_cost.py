@@ -40,7 +40,7 @@ from benchmarks.virtual_time import SEED  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.sweep_world import Spent, World
+    from benchmarks.sweep_world import Usage, World
 
 MEDIAN, SIGMA = 20.0, 0.3  # of a log-normal distribution
 DURATIONS = [
@@ -77,7 +77,7 @@ class Row:
         return cls(*(sum(getattr(row, one.name) for row in rows) / len(rows) for one in fields(cls)))
 
     @classmethod
-    def of(cls, runs: Sequence[Spent], transitions: float, express: float = 0.0) -> Row:
+    def of(cls, runs: Sequence[Usage], transitions: float, express: float = 0.0) -> Row:
         """Return the sum of runs side by side."""
         return cls(
             transitions,
@@ -136,8 +136,8 @@ def durations(count: int, seed: int) -> list[float]:
 def compare(world: World, counts: Sequence[int], seeds: int) -> Rows:
     """Return what each contestant spends on each number of queries."""
     rows: dict[tuple[str, int], list[Row]] = {}
-    loops: dict[float, Spent] = {}
-    children: dict[float, Spent] = {}
+    loops: dict[float, Usage] = {}
+    children: dict[float, Usage] = {}
     for count, seed in itertools.product(counts, range(seeds)):
         drawn = durations(count, seed)
         for seconds in set(drawn) - loops.keys():
@@ -150,7 +150,7 @@ def compare(world: World, counts: Sequence[int], seeds: int) -> Rows:
     return {key: Row.mean(found) for key, found in rows.items()}
 
 
-def rivals(loops: Sequence[Spent], children: Sequence[Spent]) -> dict[str, Row]:
+def rivals(loops: Sequence[Usage], children: Sequence[Usage]) -> dict[str, Row]:
     """Return what Maps of these cost; a loop ran in a Map of its own, whose state is counted once here."""
     request, second = PRICES["expressRequest"], PRICES["expressGbSecond"] * EXPRESS_GB
     each = sum(request + billed_seconds(loop.seconds) * second for loop in loops)
@@ -180,7 +180,7 @@ def against_limit(world: World, count: int, seed: int) -> Limited:
     return limited(ran, count)
 
 
-def limited(ran: Spent, count: int) -> Limited:
+def limited(ran: Usage, count: int) -> Limited:
     accepted = [call.at for call in ran.calls if call.outcome != "ThrottlingException"]
     seconds = max(accepted) - min(accepted) + CALL
     return Limited(
@@ -255,7 +255,7 @@ def measure(world: World, counts: Sequence[int], seeds: int) -> Report:
     return Report(seeds, rows, limits, peaks, targets(rows, limits, peaks["flexible"]))
 
 
-def call_times(ran: Spent) -> list[float]:
+def call_times(ran: Usage) -> list[float]:
     """Return when its calls came, in seconds from the first."""
     return [call.at - ran.calls[0].at for call in ran.calls]
 

@@ -64,7 +64,7 @@ def sweep(count: int) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class Spent:
+class Usage:
     """What an execution spent: transitions (retries counted), invocations, their GB-seconds, and seconds."""
 
     transitions: int
@@ -85,21 +85,21 @@ class World:
         self.sweep_scope = outputs["SweepScopeArn"]
         self.plain_loop = self._deploy_plain_loop(outputs["ResultsBucketName"])
 
-    def loop(self, seconds: float) -> Spent:
+    def loop(self, seconds: float) -> Usage:
         """Run the Map of plain loops with one query."""
         event: dict[str, object] = {"queries": [{"scopeId": next(self._scopes), **QUERY}]}
         return self._run(self.plain_loop, event, _script([seconds]))
 
-    def child(self, seconds: float) -> Spent:
+    def child(self, seconds: float) -> Usage:
         """Run RunQuery."""
         return self._run(self.run_query, {"scopeId": next(self._scopes), **QUERY}, _script([seconds]))
 
-    def sweep(self, durations: Sequence[float], limit: float | None = None, **more: object) -> Spent:
+    def sweep(self, durations: Sequence[float], limit: float | None = None, **more: object) -> Usage:
         """Run SweepScope with as many queries as there are durations, against a limit of requests a second."""
         event = {"scopeId": next(self._scopes), **sweep(len(durations)), **more}
         return self._run(self.sweep_scope, event, _script(durations, limit))
 
-    def _run(self, machine: str, event: dict[str, object], script: Script) -> Spent:
+    def _run(self, machine: str, event: dict[str, object], script: Script) -> Usage:
         service, sfn, began = self._aws.network_flow_monitor, self._aws.client("stepfunctions"), self._clock.monotonic()
         service.reset()
         service.script = script
@@ -110,7 +110,7 @@ class World:
         if described["status"] != "SUCCEEDED":
             raise RuntimeError(f"{arn} is {described['status']}: {described.get('error')}: {described.get('cause')}")
         invocations = list(self._aws.lambda_backend.invocations)
-        return Spent(
+        return Usage(
             transitions=transitions(sfn.get_execution_history(executionArn=arn)["events"]),
             requests=len(invocations),
             gb_seconds=sum(invocation.billed_gb_seconds for invocation in invocations),

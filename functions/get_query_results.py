@@ -9,9 +9,9 @@ from flowquery.alarms.finding import is_finding
 from flowquery.aws import clock, network_flow_monitor
 from flowquery.aws.observability import LOGGER, METRICS, count_peak, measure
 from flowquery.core.inputs import parse_alarm_above, parse_object
-from flowquery.query.cost import Spent, measure_run, run_cost
+from flowquery.query.cost import Usage, measure_run, run_cost
 from flowquery.results import store
-from flowquery.results.spool import Fetch
+from flowquery.results.spool import ResultsRequest
 from flowquery.results.store import fetch_and_store
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ store.client()
 @LOGGER.inject_lambda_context
 @METRICS.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
-    """Fetch all pages of a query's results and store them as one object, whole or not at all.
+    """ResultsRequest all pages of a query's results and store them as one object, whole or not at all.
 
     Takes `events/get_query_results.json`, answers `schemas/run_query.output.json`, never the rows but the first few of
     a ranking. Raises InvalidInput and the errors of the family's GetQueryResults and PutObject by
     `flowquery.core.errors`.
     """
     began, fields = clock.monotonic(), parse_object(event)
-    fetch, spent = Fetch.parse(fields, network_flow_monitor.allowed_values()), Spent.parse(fields)
+    fetch, spent = ResultsRequest.parse(fields, network_flow_monitor.allowed_values()), Usage.parse(fields)
     alarm_above = parse_alarm_above(fields, fetch.query.family)
     results = fetch_and_store(fetch, BUCKET, clock.seconds_left(context))
     count_peak(fetch, results)

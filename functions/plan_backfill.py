@@ -38,7 +38,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:  # noqa
     )
     execution = _execution(fields)
     planned = None if fields.get("planned") is None else parse_count(fields, "planned")
-    stored = store.stored_pairs(BUCKET, backfill.scope_id, backfill.windows, backfill.pairs)
+    stored = store.stored_selections(BUCKET, backfill.scope_id, backfill.windows, backfill.selections)
     items, told = backfill.items(stored), backfill.estimate(stored, REGION)
     prefix = f"backfills/{execution}"
     key = f"{prefix}/{'windows' if planned is None else 'left'}.json"

@@ -34,8 +34,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
         sweep = plan_ranking(Sweep.parse(plan["sweep"]))
     else:
         sweep = plan_sweep(plan.get("input"), network_flow_monitor.allowed_values(), DEFAULTS)
-        asked = frozenset(asked.pair for asked in sweep.queries)
-        sweep = leave_out(sweep, store.stored_pairs(BUCKET, sweep.scope_id, sweep.windows, asked))
+        asked = frozenset(asked.selection for asked in sweep.queries)
+        sweep = leave_out(sweep, store.stored_selections(BUCKET, sweep.scope_id, sweep.windows, asked))
     used = clock.gb_seconds(began, context.memory_limit_in_mb)
     # The state before it, itself, and the Choice after it.
     answer = replace(sweep, poll=sweep.poll.plus(transitions=3 + retries, requests=1 + retries, gb_seconds=used))

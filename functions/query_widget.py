@@ -29,9 +29,9 @@ def handler(event: object, context: LambdaContext) -> str:
     view = View.parse(event)
     if view.describe:
         return DOCUMENTATION
-    runs = step_functions.recent_runs(STATE_MACHINE_ARN, MOST_RUNS)
+    runs = step_functions.recent_executions(STATE_MACHINE_ARN, MOST_RUNS)
     name = view.choose(runs)
-    run = step_functions.describe_run(STATE_MACHINE_ARN, name) if name else None
+    run = step_functions.describe_execution(STATE_MACHINE_ARN, name) if name else None
     key = place_of(run, BUCKET) if run else None
     rows = list(store.read_rows(BUCKET, key, MOST_BYTES)) if key else []
     return write_widget(view, context.invoked_function_arn, runs, run, rows)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flowquery.aws import clock, network_flow_monitor
 from flowquery.aws.observability import LOGGER
-from flowquery.core.inputs import parse_alarm_above, parse_family, parse_id, parse_object, parse_selection
+from flowquery.core.inputs import parse_alarm_above, parse_family, parse_id, parse_object, parse_query_request
 from flowquery.query.status_step import parse_knobs
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """
     began, fields = clock.monotonic(), parse_object(event)
     scope_id, family = parse_id(fields, "scopeId"), parse_family(fields)
-    selection = parse_selection(fields, network_flow_monitor.allowed_values(family))
+    request = parse_query_request(fields, network_flow_monitor.allowed_values(family))
     parse_knobs(fields)
     parse_alarm_above(fields, family)
-    query = network_flow_monitor.start_query(scope_id, selection, family)
-    LOGGER.info("started", extra={**query.to_json(), **selection.to_json()})
+    query = network_flow_monitor.start_query(scope_id, request, family)
+    LOGGER.info("started", extra={**query.to_json(), **request.to_json()})
     spent = round(clock.gb_seconds(began, context.memory_limit_in_mb), 3)
-    return {**fields, **query.to_json(), **selection.to_json(), "gbSeconds": spent}
+    return {**fields, **query.to_json(), **request.to_json(), "gbSeconds": spent}

@@ -26,12 +26,12 @@ from flowquery.alarms.query_alarm import cause_text
 from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import FlowqueryError, InvalidInput
 from flowquery.results import store
-from flowquery.results.windows import Pair, Window, selection_text
+from flowquery.results.windows import Selection, Window, selection_text
 from flowquery.sweep.backfill import REQUESTS_PER_QUERY, Backfill
 
 DONE, LEFT, UNUSABLE = 0, 1, 2
 MOST_SHOWN = 50
-Stored = Mapping[Window, frozenset[Pair]]
+Stored = Mapping[Window, frozenset[Selection]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Place:
         )
 
     def stored(self, backfill: Backfill) -> Stored:
-        return store.stored_pairs(self.bucket, backfill.scope_id, backfill.windows, backfill.pairs)
+        return store.stored_selections(self.bucket, backfill.scope_id, backfill.windows, backfill.selections)
 
 
 def main(arguments: list[str]) -> int:
@@ -112,7 +112,7 @@ def gaps(place: Place, event: Mapping[str, object], console: Console) -> int:
     stored = place.stored(asked)
     left = asked.left(stored)
     for window in left[:MOST_SHOWN]:
-        missing = asked.pairs - stored[window]
+        missing = asked.selections - stored[window]
         said = f"in part, without {selection_text(missing)}" if stored[window] else "not stored"
         start, end = window.to_json().values()
         console.print(f"{start} to {end}  {said}", markup=False)

@@ -58,7 +58,7 @@ def show_stored(stage: Stage, place: Place, asked: Backfill) -> None:
     table = Table("window", "objects", "queries stored", title="What is stored", title_justify="left")
     for window in asked.windows[:MOST_SHOWN]:
         start, end = window.to_json().values()
-        table.add_row(f"{start} to {end}", str(objects[window]), f"{len(stored[window])} of {len(asked.pairs)}")
+        table.add_row(f"{start} to {end}", str(objects[window]), f"{len(stored[window])} of {len(asked.selections)}")
     stage.console.print(table)
     if len(asked.windows) > MOST_SHOWN:
         stage.console.print(f"… and {len(asked.windows) - MOST_SHOWN:,} more")

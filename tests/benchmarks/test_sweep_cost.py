@@ -12,14 +12,14 @@ import pytest
 from benchmarks import sweep_cost, sweep_world
 from benchmarks.plans import CALL
 from benchmarks.sweep_cost import CHILDREN, EXPRESS, LOOPS, ONE_EXPRESS, OURS, Limited, Row
-from benchmarks.sweep_world import Spent
+from benchmarks.sweep_world import Usage
 from localaws.networkflowmonitor.models import Call
 from tests.loopback import ROOT
 
 
-def spent(transitions: int = 12, seconds: float = 15.75, calls: int = 5) -> Spent:
+def spent(transitions: int = 12, seconds: float = 15.75, calls: int = 5) -> Usage:
     made = [Call("GetQueryStatus", "scope", "query", "RUNNING", at=float(at)) for at in range(calls)]
-    return Spent(transitions, 5, 0.1, seconds, made, {})
+    return Usage(transitions, 5, 0.1, seconds, made, {})
 
 
 def test_a_small_run_measures_everybody_on_the_same_queries() -> None:
@@ -84,7 +84,7 @@ def test_every_window_has_the_same_durations_in_an_order_of_its_own() -> None:
 def test_the_rate_under_a_limit_counts_accepted_requests_from_the_first_to_the_last() -> None:
     calls = [Call("GetQueryStatus", "scope", "query", "RUNNING", at=at) for at in (0.0, 0.2, 0.4, 1 - CALL)]
     refused = Call("GetQueryStatus", "scope", "query", "ThrottlingException", at=0.5)
-    ran = Spent(9, 3, 0.1, 1.0, [*calls, refused], {"counts": {"SUCCEEDED": 2, "QueryFailed": 1}})
+    ran = Usage(9, 3, 0.1, 1.0, [*calls, refused], {"counts": {"SUCCEEDED": 2, "QueryFailed": 1}})
 
     told = sweep_cost.limited(ran, 3)
 

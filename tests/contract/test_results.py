@@ -30,15 +30,15 @@ from hypothesis import strategies as st
 from flowquery import VERSION
 from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import MalformedReply, ResultsTooLarge, TransientFault
-from flowquery.core.model import Family, Peak, Query, Selection
+from flowquery.core.model import Family, Peak, Query, QueryRequest
 from flowquery.results import store
 from flowquery.results.seen import Seen
-from flowquery.results.spool import Fetch, Spool, Summary
+from flowquery.results.spool import ResultsRequest, Spool, Summary
 from localaws.networkflowmonitor.models import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
 from tests.scripted import ScriptedServer, call, http, ok
 
-FETCH = Fetch(Query(SCOPE_ID, QUERY_ID), None)
+FETCH = ResultsRequest(Query(SCOPE_ID, QUERY_ID), None)
 EVENT = event("get_query_results")
 
 # --- shapes of pages ---
@@ -149,9 +149,9 @@ class SmallDisk(io.BytesIO):
         return super().write(bytes(data)[:room])
 
 
-def fetch_of(category: str, family: Family = Family.DATA) -> Fetch:
+def fetch_of(category: str, family: Family = Family.DATA) -> ResultsRequest:
     window = (datetime(2026, 11, 24, 8, tzinfo=UTC), datetime(2026, 11, 24, 9, tzinfo=UTC))
-    return Fetch(Query(SCOPE_ID, QUERY_ID, family), Selection("TIMEOUTS", category, *window, limit=500))
+    return ResultsRequest(Query(SCOPE_ID, QUERY_ID, family), QueryRequest("TIMEOUTS", category, *window, limit=500))
 
 
 def noise(size: int) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def test_ranked_rows_are_spooled_by_the_same_code_into_their_own_table() -> None
     assert [(row["rank"], row["value"]) for row in lines_of(file)] == [(1, 9), (2, 8), (3, 7), (4, 6), (5, 5), (6, 4)]
     assert fetch.key(summary).endswith("-TIMEOUTS-INTER_AZ-20261124T080000Z-20261124T090000Z-top500.jsonl.gz")
     assert fetch.key(summary).startswith("contributors/date=2026-11-24/")
-    unselected = Fetch(fetch.query, None)
+    unselected = ResultsRequest(fetch.query, None)
     assert unselected.key(summary) == f"contributors/date=1970-01-01/{SCOPE_ID}-query-{QUERY_ID}.jsonl.gz"
 
 
@@ -272,7 +272,7 @@ SPOOLING = """
 import os, sys, tracemalloc
 from datetime import UTC, datetime, timedelta
 from flowquery.core.model import Query
-from flowquery.results.spool import Fetch, Spool
+from flowquery.results.spool import ResultsRequest, Spool
 
 times = [datetime(2026, 11, 24, tzinfo=UTC) + timedelta(minutes=5 * index) for index in range(100)]
 pages = (
@@ -284,7 +284,7 @@ pages = (
 )
 tracemalloc.start()
 with open(os.devnull, "wb") as file:
-    Spool(file, lambda: 900).add(Fetch(Query("scope", "query"), None), pages)
+    Spool(file, lambda: 900).add(ResultsRequest(Query("scope", "query"), None), pages)
 print(tracemalloc.get_traced_memory()[1])
 """
 
@@ -321,14 +321,14 @@ def test_a_large_object_is_read_in_pieces(server: ScriptedServer) -> None:
     """The SDK's own are of a megabyte, and it holds each more than once."""
     asked: list[int | None] = []
 
-    class Asked(io.BytesIO):
+    class SweepQuery(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             asked.append(size)
             return super().read(size)
 
     content = os.urandom(3_000_000)
 
-    assert store.put_once("results", "key", Asked(content), {})
+    assert store.put_once("results", "key", SweepQuery(content), {})
     assert server.other_requests[0].body == content
     assert all(size and 0 < size <= store.PIECE_BYTES for size in asked)
 

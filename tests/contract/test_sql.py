@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.core.model import Query, Selection
-from flowquery.results.spool import Fetch, Spool
+from flowquery.core.model import Query, QueryRequest
+from flowquery.results.spool import ResultsRequest, Spool
 from localaws.__main__ import main
 from localaws.show import sql
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
@@ -31,7 +31,7 @@ HOSTILE = 'a"b\\c\nd\te,f\'g;--<script>\u2028 é 😀 \x7f {"label":"x"}'
 def store(folder: Path, start: str, end: str, *series: tuple[str, list[tuple[str, float]]]) -> str:
     """Store series as the handler does, in one page, and return the key."""
     times = (datetime.fromisoformat(start), datetime.fromisoformat(end))
-    fetch = Fetch(Query(SCOPE_ID, QUERY_ID), Selection("RETRANSMISSIONS", "INTER_AZ", *times))
+    fetch = ResultsRequest(Query(SCOPE_ID, QUERY_ID), QueryRequest("RETRANSMISSIONS", "INTER_AZ", *times))
     points = [
         {"label": label, "timestamps": [datetime.fromisoformat(at) for at, _ in has], "values": [v for _, v in has]}
         for label, has in series

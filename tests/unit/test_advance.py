@@ -20,12 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowquery.core.errors import AccessDenied, InvalidInput, InvalidRequest, QuotaExceeded, Throttled, TransientFault
-from flowquery.core.model import Family, Query, Selection
+from flowquery.core.model import Family, Query, QueryRequest
 from flowquery.polling.pace import Pace
 from flowquery.polling.policy import POLICY
-from flowquery.results.windows import Pair, Window
+from flowquery.results.windows import Selection, Window
 from flowquery.sweep.round import MARGIN_SECONDS, Calls, Round
-from flowquery.sweep.state import WAITING, Asked, Progress, Sweep
+from flowquery.sweep.state import WAITING, Progress, Sweep, SweepQuery
 from tests.loopback import event
 
 EVENTS_A_ROUND = 9  # of the state machine's history: Task, Choice, Wait
@@ -44,7 +44,7 @@ ENDS = {"SUCCEEDED", "QueryFailed", "UnknownStatus", "QueryTimedOut", *(error.__
 
 
 def sweep_of(count: int, rate: float = 5.0, timeout: float = 600.0, **more: Any) -> Sweep:
-    queries = tuple(Asked(0, Pair("TIMEOUTS", f"CATEGORY_{number}")) for number in range(count))
+    queries = tuple(SweepQuery(0, Selection("TIMEOUTS", f"CATEGORY_{number}")) for number in range(count))
     return Sweep("scope", (WINDOW,), queries, Pace(rate, rate), timeout, **more)
 
 
@@ -94,8 +94,8 @@ class Service:
         if failure in FAULTS and (failure != "quota" or kind == "start"):
             raise FAULTS[failure](failure)
 
-    def _start(self, scope_id: str, selection: Selection, family: Family) -> Query:
-        self._request("start", selection.destination_category)
+    def _start(self, scope_id: str, request: QueryRequest, family: Family) -> Query:
+        self._request("start", request.destination_category)
         running = sum(self.status(query_id) == "RUNNING" for query_id in self.started)
         if running >= self.concurrent:
             raise QuotaExceeded("at once")

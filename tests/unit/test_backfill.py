@@ -38,9 +38,9 @@ def test_where_no_price_is_known_none_is_told() -> None:
 
 def test_what_is_stored_is_not_counted_and_a_window_stored_in_part_is_left() -> None:
     backfill = parsed()
-    stored = dict.fromkeys(backfill.windows, backfill.pairs)
+    stored = dict.fromkeys(backfill.windows, backfill.selections)
     partly = backfill.windows[3]
-    stored[partly] = backfill.pairs - set(sorted(backfill.pairs)[:2])
+    stored[partly] = backfill.selections - set(sorted(backfill.selections)[:2])
 
     told = backfill.estimate(stored, "us-east-1")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowquery.core.errors import FlowqueryError, InvalidInput
-from flowquery.core.inputs import parse_count, parse_id, parse_poll, parse_seconds, parse_selection, parse_time
+from flowquery.core.inputs import parse_count, parse_id, parse_poll, parse_query_request, parse_seconds, parse_time
 from flowquery.core.model import Poll
 
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
@@ -76,7 +76,7 @@ def test_no_input_raises_anything_but_invalid_input(value: object) -> None:
     allowed = {"metricName": ("TIMEOUTS",), "destinationCategory": ("INTER_AZ",)}
     fields = {"metricName": "TIMEOUTS", "destinationCategory": "INTER_AZ", "startTime": value, "endTime": value}
     for check in (
-        lambda: parse_selection(fields, allowed),
+        lambda: parse_query_request(fields, allowed),
         lambda: parse_seconds({"holdSeconds": value}, "holdSeconds", 0, at_least=0, at_most=10),
         lambda: parse_count({"retryCount": value}, "retryCount", 0),
         lambda: parse_poll({"poll": value}),

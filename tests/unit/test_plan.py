@@ -11,25 +11,25 @@ from hypothesis import strategies as st
 from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import InvalidInput
 from flowquery.core.model import Family, Peak, Poll
-from flowquery.results.windows import Pair
-from flowquery.sweep.plan import Defaults, leave_out, parse_pairs, plan_ranking, plan_sweep
+from flowquery.results.windows import Selection
+from flowquery.sweep.plan import Defaults, leave_out, parse_selections, plan_ranking, plan_sweep
 from flowquery.sweep.state import MOST_QUERIES, STORED, WAITING, Progress, Sweep
 
 ALLOWED = {"metricName": ("A", "B", "C"), "destinationCategory": ("X", "Y")}
-PAIRS = [Pair(metric, category) for metric in ALLOWED["metricName"] for category in ALLOWED["destinationCategory"]]
+PAIRS = [Selection(metric, category) for metric in ALLOWED["metricName"] for category in ALLOWED["destinationCategory"]]
 INPUT = {"scopeId": "scope", "startTime": "2026-11-24T08:00:00Z", "endTime": "2026-11-24T08:15:00Z"}
-pairs = st.lists(st.sampled_from(PAIRS), min_size=1, unique=True)
+selections = st.lists(st.sampled_from(PAIRS), min_size=1, unique=True)
 
 
 def windows(count: int) -> list[dict[str, str]]:
     return [{**INPUT, "startTime": f"2026-11-24T07:{minute:02}:00Z"} for minute in range(count)]
 
 
-@given(pairs)
-def test_any_subset_is_what_is_asked_for_in_its_order(chosen: list[Pair]) -> None:
+@given(selections)
+def test_any_subset_is_what_is_asked_for_in_its_order(chosen: list[Selection]) -> None:
     selections = [{"metricName": metric, "destinationCategory": category} for metric, category in chosen]
 
-    assert parse_pairs({"selections": selections}, ALLOWED) == tuple(chosen)
+    assert parse_selections({"selections": selections}, ALLOWED) == tuple(chosen)
 
 
 @given(
@@ -37,16 +37,16 @@ def test_any_subset_is_what_is_asked_for_in_its_order(chosen: list[Pair]) -> Non
     st.lists(st.sampled_from(ALLOWED["destinationCategory"]), min_size=1, unique=True),
 )
 def test_names_are_all_with_all(metrics: list[str], categories: list[str]) -> None:
-    asked = parse_pairs({"metricNames": metrics, "destinationCategories": categories}, ALLOWED)
+    asked = parse_selections({"metricNames": metrics, "destinationCategories": categories}, ALLOWED)
 
     assert len(asked) == len(set(asked)) == len(metrics) * len(categories)
-    assert parse_pairs({}, ALLOWED) == tuple(PAIRS)
+    assert parse_selections({}, ALLOWED) == tuple(PAIRS)
 
 
 def test_by_default_it_is_all_metrics_and_categories_of_the_service() -> None:
     sweep = plan_sweep(INPUT, network_flow_monitor.allowed_values(), Defaults())
 
-    assert len({query.pair for query in sweep.queries}) == len(sweep.queries) == 33
+    assert len({query.selection for query in sweep.queries}) == len(sweep.queries) == 33
     assert {query.status for query in sweep.queries} == {WAITING}
     assert (sweep.pace.rate, sweep.pace.ceiling, sweep.timeout_seconds) == (5.0, 5.0, 1800.0)
 
@@ -62,14 +62,14 @@ def test_the_limit_is_on_windows_times_pairs(count: int) -> None:
             plan_sweep(given, ALLOWED, Defaults())
 
 
-@given(pairs, pairs)
-def test_what_is_stored_is_left_out_of_its_own_window_alone(first: list[Pair], second: list[Pair]) -> None:
+@given(selections, selections)
+def test_what_is_stored_is_left_out_of_its_own_window_alone(first: list[Selection], second: list[Selection]) -> None:
     sweep = plan_sweep({"scopeId": "scope", "windows": windows(2)}, ALLOWED, Defaults())
 
     left = leave_out(sweep, dict(zip(sweep.windows, (frozenset(first), frozenset(second)), strict=True)))
 
     for query in left.queries:
-        assert (query.status == STORED) == (query.pair in (first, second)[query.window])
+        assert (query.status == STORED) == (query.selection in (first, second)[query.window])
     assert (left.progress is Progress.STORED) == (len(first) == len(second) == len(PAIRS))
 
 
@@ -88,12 +88,12 @@ def test_the_highest_peaks_by_what_raises_the_alarm_are_ranked() -> None:
 
     ranking = plan_ranking(sweep)
 
-    assert [query.pair for query in ranking.queries] == [Pair("B", "Y"), Pair("A", "Y")]
+    assert [query.selection for query in ranking.queries] == [Selection("B", "Y"), Selection("A", "Y")]
     assert (ranking.family, ranking.progressed_at, ranking.stored) == (Family.RANKING, 42, ())
     assert {query.status for query in ranking.queries} == {WAITING}
 
 
 def test_a_peak_above_a_threshold_of_nothing_is_the_highest() -> None:
-    assert plan_ranking(found(11, None, 1000, None, 1, None)).queries[0].pair == Pair("C", "X")
+    assert plan_ranking(found(11, None, 1000, None, 1, None)).queries[0].selection == Selection("C", "X")
     assert plan_ranking(found(1, 1, 1, 1, None, 0)).queries == ()
     assert plan_ranking(replace(found(11, 30, 150, 500, 1, 1), ranked_peaks=0)).queries == ()

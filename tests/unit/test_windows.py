@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flowquery.core.model import Family
 from flowquery.results.windows import (
-    Pair,
+    Selection,
     Window,
     cut,
     days,
@@ -30,7 +30,7 @@ moments = st.integers(0, 3_000_000_000).map(
 )
 names = st.sampled_from(["TIMEOUTS", "RETRANSMISSIONS", "DATA_TRANSFERRED"])
 categories = st.sampled_from(["INTRA_AZ", "INTER_AZ", "INTER_VPC", "INTERNET", "AMAZON_S3"])
-selections = st.sets(st.builds(Pair, names, categories), min_size=1)
+selections = st.sets(st.builds(Selection, names, categories), min_size=1)
 ids = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,40}", fullmatch=True)
 
 
@@ -47,20 +47,20 @@ def test_a_cut_covers_the_stretch_without_gap_or_overlap(start: datetime, length
 
 
 @given(selections)
-def test_a_selection_is_read_back_from_its_text(pairs: set[Pair]) -> None:
-    assert read_selection(selection_text(pairs)) == pairs
+def test_a_selection_is_read_back_from_its_text(selections: set[Selection]) -> None:
+    assert read_selection(selection_text(selections)) == selections
 
 
 @given(selections, st.randoms())
-def test_the_digest_does_not_depend_on_the_order(pairs: set[Pair], random: st.DataObject) -> None:
-    shuffled = sorted(pairs, key=lambda _: random.random())  # type: ignore[attr-defined]
+def test_the_digest_does_not_depend_on_the_order(selections: set[Selection], random: st.DataObject) -> None:
+    shuffled = sorted(selections, key=lambda _: random.random())  # type: ignore[attr-defined]
 
-    assert digest(shuffled) == digest(pairs)
-    assert selection_text(shuffled) == selection_text(pairs)
+    assert digest(shuffled) == digest(selections)
+    assert selection_text(shuffled) == selection_text(selections)
 
 
 @given(selections, selections)
-def test_other_selections_have_other_texts(first: set[Pair], second: set[Pair]) -> None:
+def test_other_selections_have_other_texts(first: set[Selection], second: set[Selection]) -> None:
     assert (selection_text(first) == selection_text(second)) == (first == second)
 
 
@@ -71,27 +71,27 @@ def test_what_is_no_selection_is_refused(text: str) -> None:
 
 
 @given(ids, moments, st.integers(1, 10**6), selections)
-def test_a_key_is_read_back(scope_id: str, start: datetime, seconds: int, pairs: set[Pair]) -> None:
+def test_a_key_is_read_back(scope_id: str, start: datetime, seconds: int, selections: set[Selection]) -> None:
     window = Window(start, start + timedelta(seconds=seconds))
 
-    part = read_key(scope_id, window, key(scope_id, window, pairs))
+    part = read_key(scope_id, window, key(scope_id, window, selections))
 
     assert part is not None
-    assert (part.window, part.digest) == (window, digest(pairs))
+    assert (part.window, part.digest) == (window, digest(selections))
 
 
 @given(ids, ids, selections)
 def test_a_key_of_another_scope_is_none_of_this_ones_however_alike_they_begin(
-    scope_id: str, other: str, pairs: set[Pair]
+    scope_id: str, other: str, selections: set[Selection]
 ) -> None:
     for another in {other, f"{scope_id}-sweep", f"{scope_id}-sweep-2", f"{scope_id}2", scope_id[:-1] or "x"}:
         if another != scope_id:
-            assert read_key(scope_id, WINDOW, key(another, WINDOW, pairs)) is None
+            assert read_key(scope_id, WINDOW, key(another, WINDOW, selections)) is None
 
 
 def test_keys_of_single_queries_and_of_rankings_are_no_sweeps_results() -> None:
-    pairs = [Pair("TIMEOUTS", "INTER_AZ")]
-    ranking = key("scope", WINDOW, pairs, Family.RANKING, 10)
+    selections = [Selection("TIMEOUTS", "INTER_AZ")]
+    ranking = key("scope", WINDOW, selections, Family.RANKING, 10)
 
     assert ranking.startswith(prefix("scope", WINDOW, Family.RANKING))
     assert ranking.endswith("-top10.jsonl.gz")

@@ -14,7 +14,7 @@ from botocore.model import ListShape, StringShape, StructureShape
 from flowquery.aws.session import CONFIG, named_errors
 from flowquery.core.errors import MalformedReply, TransientFault
 from flowquery.core.inputs import is_id, is_status
-from flowquery.core.model import Family, Query, Selection
+from flowquery.core.model import Family, Query, QueryRequest
 from flowquery.results.seen import Seen
 
 if TYPE_CHECKING:
@@ -46,19 +46,19 @@ def allowed_values(family: Family = Family.DATA) -> Mapping[str, tuple[str, ...]
     return {name: tuple(s.enum) for name, s in _start_members(family).items() if isinstance(s, StringShape) and s.enum}
 
 
-def start_query(scope_id: str, selection: Selection, family: Family = Family.DATA) -> Query:
+def start_query(scope_id: str, request: QueryRequest, family: Family = Family.DATA) -> Query:
     """Start a query (the family's StartQuery), in one attempt; a limit is for the family that has one."""
-    request: dict[str, object] = {
+    members: dict[str, object] = {
         "scopeId": scope_id,
-        "metricName": selection.metric_name,
-        "destinationCategory": selection.destination_category,
-        "startTime": selection.start_time,
-        "endTime": selection.end_time,
+        "metricName": request.metric_name,
+        "destinationCategory": request.destination_category,
+        "startTime": request.start_time,
+        "endTime": request.end_time,
     }
-    if selection.limit is not None and "limit" in _start_members(family):
-        request["limit"] = selection.limit
+    if request.limit is not None and "limit" in _start_members(family):
+        members["limit"] = request.limit
     try:
-        reply = _call(family, "StartQuery", request, ONE_ATTEMPT)
+        reply = _call(family, "StartQuery", members, ONE_ATTEMPT)
     except TransientFault as fault:
         raise TransientFault(f"{fault}; a query may have been started, and a retry may start a second one") from fault
     if not is_id(reply["queryId"]):

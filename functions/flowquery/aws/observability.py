@@ -10,7 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowquery.results.spool import Fetch
+    from flowquery.results.spool import ResultsRequest
 
 LOGGER = Logger()
 METRICS = Metrics()
@@ -31,11 +31,11 @@ def measure(name: str, value: float) -> None:
     METRICS.add_metric(name, UNITS[name], value)
 
 
-def count_peak(fetch: Fetch, results: Mapping[str, object]) -> None:
+def count_peak(fetch: ResultsRequest, results: Mapping[str, object]) -> None:
     """Send the peak as the metric `Peak`, by metric and category; labels are without bound and never dimensions."""
     peak = results.get("peak")
-    if fetch.selection and isinstance(peak, dict):
+    if fetch.request and isinstance(peak, dict):
         with single_metric(name="Peak", unit=MetricUnit.NoUnit, value=peak["value"]) as metric:
             metric.service = ""  # no dimension more: an account has one scope, and so one stack, in a Region
-            metric.add_dimension("metricName", fetch.selection.metric_name)
-            metric.add_dimension("destinationCategory", fetch.selection.destination_category)
+            metric.add_dimension("metricName", fetch.request.metric_name)
+            metric.add_dimension("destinationCategory", fetch.request.destination_category)

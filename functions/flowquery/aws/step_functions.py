@@ -38,14 +38,14 @@ def start_once(state_machine_arn: str, run: ScheduledRun) -> bool:
     return True
 
 
-def recent_runs(state_machine_arn: str, most: int) -> list[Run]:
+def recent_executions(state_machine_arn: str, most: int) -> list[Run]:
     """Return the newest executions (ListExecutions, one page), the newest first."""
     with named_errors():
         listed = client().list_executions(stateMachineArn=state_machine_arn, maxResults=most)["executions"]
         return [_run(execution) for execution in listed[:most]]
 
 
-def describe_run(state_machine_arn: str, name: str) -> Run:
+def describe_execution(state_machine_arn: str, name: str) -> Run:
     """Return one execution of the state machine with its output (DescribeExecution)."""
     arn = f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
     with named_errors():

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from flowquery.core.errors import InvalidInput
-from flowquery.core.model import Family, Poll, Query, Selection
+from flowquery.core.model import Family, Poll, Query, QueryRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def parse_family(fields: Mapping[str, object]) -> Family:
     return Family(parse_choice(fields, "family", tuple(Family)))
 
 
-def parse_selection(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> Selection:
+def parse_query_request(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> QueryRequest:
     """Return metric, category and window; `allowed` has the enums of the service model."""
     metric_name = parse_choice(fields, "metricName", allowed["metricName"])
     destination_category = parse_choice(fields, "destinationCategory", allowed["destinationCategory"])
@@ -66,7 +66,7 @@ def parse_selection(fields: Mapping[str, object], allowed: Mapping[str, tuple[st
     if end_time <= start_time:
         raise InvalidInput(f"endTime: expected a time after startTime, got {fields['endTime']!r}")
     limit = None if fields.get("limit") is None else parse_count(fields, "limit", at_least=1, at_most=500)
-    return Selection(metric_name, destination_category, start_time, end_time, limit)
+    return QueryRequest(metric_name, destination_category, start_time, end_time, limit)
 
 
 def parse_time(fields: Mapping[str, object], field: str) -> datetime:

@@ -47,7 +47,7 @@ SELECTION_FIELDS = ("metricName", "destinationCategory", "startTime", "endTime")
 
 
 @dataclass(frozen=True)
-class Selection:
+class QueryRequest:
     """What a query asks for: one metric and one destination category over a window of time, in UTC.
 
     `limit` is the number of ranked rows, for the family that takes one; None leaves it to the service.

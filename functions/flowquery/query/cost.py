@@ -34,7 +34,7 @@ def dollars(region: str, transitions: int, requests: int, spent_gb_seconds: floa
 
 
 @dataclass(frozen=True)
-class Spent:
+class Usage:
     """What a run took before the invocation that ends it.
 
     Attributes
@@ -55,7 +55,7 @@ class Spent:
     start_gb_seconds: float
 
     @classmethod
-    def parse(cls, event: object) -> Spent:
+    def parse(cls, event: object) -> Usage:
         """Read the input of GetQueryResults; `starts`, and what comes with it, is there where RunQuery started it."""
         fields = parse_object(event)
         return cls(
@@ -66,7 +66,7 @@ class Spent:
         )
 
 
-def run_cost(spent: Spent, own_gb_seconds: float, region: str) -> dict[str, object]:
+def run_cost(spent: Usage, own_gb_seconds: float, region: str) -> dict[str, object]:
     """Return `{"checks", "transitions", "requests", "gbSeconds", "dollars"}` of a run that succeeds.
 
     Step Functions counts each retry as a transition. Lambda's initialisation, and the time of attempts that failed, are
@@ -102,7 +102,7 @@ def priced(counted: Mapping[str, float], region: str) -> dict[str, object]:
     return dict(counted) if price is None else {**counted, "dollars": price}
 
 
-def measure_run(spent: Spent, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
+def measure_run(spent: Usage, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
     """Tell what a run took: the seconds until its query's end was seen, and its dollars, where they are known."""
     measure("QuerySeconds", spent.poll.elapsed_seconds)
     if isinstance(price := cost.get("dollars"), float):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from mypy_boto3_networkflowmonitor.type_defs import WorkloadInsightsTopContributorsDataPointTypeDef as Series
 
-    from flowquery.results.spool import Fetch
+    from flowquery.results.spool import ResultsRequest
 
     Page = Mapping[str, object]
     Contributor = Mapping[str, object]
@@ -61,17 +61,17 @@ class Table:
     """
 
     prefix: str
-    batches: Callable[[Fetch, Page, int], Iterator[Batch]]
+    batches: Callable[[ResultsRequest, Page, int], Iterator[Batch]]
     ranked: bool = False
 
 
-def series_batches(fetch: Fetch, page: Page, _: int) -> Iterator[Batch]:
+def series_batches(fetch: ResultsRequest, page: Page, _: int) -> Iterator[Batch]:
     """Yield the rows of each series of WorkloadInsightsTopContributorsData, as `schemas/results.row.json` says.
 
     Labels are verbatim and values as `repr` writes them, which reads back as the same number.
     """
     data = cast("ResultsPage", page)
-    chosen = fetch.selection.to_json() if fetch.selection else {}
+    chosen = fetch.request.to_json() if fetch.request else {}
     same = {
         "scopeId": fetch.query.scope_id,
         "metricName": chosen.get("metricName"),
@@ -87,7 +87,7 @@ def series_batches(fetch: Fetch, page: Page, _: int) -> Iterator[Batch]:
         yield Batch(series["label"], values, timestamps, lines)
 
 
-def ranked_batches(fetch: Fetch, page: Page, before: int) -> Iterator[Batch]:
+def ranked_batches(fetch: ResultsRequest, page: Page, before: int) -> Iterator[Batch]:
     """Yield the rows of WorkloadInsightsTopContributors, as `schemas/contributors.row.json` says: who is behind a peak.
 
     Raises

@@ -11,8 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from flowquery.core.errors import MalformedReply, ResultsTooLarge
-from flowquery.core.inputs import parse_object, parse_query, parse_selection
-from flowquery.core.model import SELECTION_FIELDS, Peak, Query, Selection
+from flowquery.core.inputs import parse_object, parse_query, parse_query_request
+from flowquery.core.model import SELECTION_FIELDS, Peak, Query, QueryRequest
 from flowquery.results.rows import TABLES, Table
 from flowquery.results.seen import Seen
 from flowquery.results.windows import compact
@@ -33,35 +33,35 @@ NAMED = 5  # contributors of a ranking that a summary names
 
 
 @dataclass(frozen=True)
-class Fetch:
-    """Which results to fetch; the selection is what the query asked for, where the caller knows it."""
+class ResultsRequest:
+    """Which results to fetch; the request is what the query asked for, where the caller knows it."""
 
     query: Query
-    selection: Selection | None
+    request: QueryRequest | None
 
     @property
     def table(self) -> Table:
         return TABLES[self.query.family]
 
     @classmethod
-    def parse(cls, event: object, allowed: Mapping[str, tuple[str, ...]]) -> Fetch:
+    def parse(cls, event: object, allowed: Mapping[str, tuple[str, ...]]) -> ResultsRequest:
         fields = parse_object(event)
         selected = any(fields.get(name) is not None for name in SELECTION_FIELDS)
-        return cls(parse_query(fields), parse_selection(fields, allowed) if selected else None)
+        return cls(parse_query(fields), parse_query_request(fields, allowed) if selected else None)
 
     def to_json(self) -> dict[str, str]:
-        return {**self.query.to_json(), **(self.selection.to_json() if self.selection else {})}
+        return {**self.query.to_json(), **(self.request.to_json() if self.request else {})}
 
     def key(self, summary: Summary) -> str:
-        """Return where the rows belong: by selection, so that a window is stored once, else by query.
+        """Return where the rows belong: by request, so that a window is stored once, else by query.
 
         A query that was handed in is dated by its first row, which is the same however often it is fetched; a ranking
         has no times.
         """
-        if self.selection is None:
+        if self.request is None:
             day = summary.first_timestamp[:10] or date(1970, 1, 1).isoformat()
             return f"{self.table.prefix}/date={day}/{self.query.scope_id}-query-{self.query.query_id}.jsonl.gz"
-        chosen, start, end = self.selection, self.selection.start_time, self.selection.end_time
+        chosen, start, end = self.request, self.request.start_time, self.request.end_time
         limit = f"-top{chosen.limit or ''}" if self.table.ranked else ""
         return (
             f"{self.table.prefix}/date={start:%Y-%m-%d}/{self.query.scope_id}-{chosen.metric_name}-"
@@ -136,7 +136,7 @@ class Spool:
         self._file, self._remaining_seconds = file, remaining_seconds
         self._digest, self._gzip = hashlib.sha256(), zlib.compressobj(COMPRESSION, wbits=GZIP)
 
-    def add(self, fetch: Fetch, pages: Iterable[Page]) -> Summary:
+    def add(self, fetch: ResultsRequest, pages: Iterable[Page]) -> Summary:
         """Write every row of every page of a query; on any exception, the spool is as it was.
 
         Raises

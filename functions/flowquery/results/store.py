@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from flowquery.results.spool import Fetch
-    from flowquery.results.windows import Pair, Window
+    from flowquery.results.spool import ResultsRequest
+    from flowquery.results.windows import Selection, Window
 
 SCHEMA_VERSION = "1"
 PUT_ATTEMPTS = 3
@@ -44,7 +44,7 @@ def client() -> S3Client:
     return boto3.client("s3", config=PUT_CONFIG)
 
 
-def fetch_and_store(fetch: Fetch, bucket: str, remaining_seconds: Callable[[], float]) -> dict[str, object]:
+def fetch_and_store(fetch: ResultsRequest, bucket: str, remaining_seconds: Callable[[], float]) -> dict[str, object]:
     """Spool the results and store them unless their object is there; return where, and what it holds.
 
     Raises
@@ -69,14 +69,14 @@ def temporary_file() -> BinaryIO:
     return tempfile.TemporaryFile(buffering=0)
 
 
-def stored_pairs(
-    bucket: str, scope_id: str, windows: Collection[Window], asked: frozenset[Pair]
-) -> dict[Window, frozenset[Pair]]:
-    """Return what of the pairs asked for is stored of each window, by sweeps (ListObjectsV2, HeadObject).
+def stored_selections(
+    bucket: str, scope_id: str, windows: Collection[Window], asked: frozenset[Selection]
+) -> dict[Window, frozenset[Selection]]:
+    """Return what of the selections asked for is stored of each window, by sweeps (ListObjectsV2, HeadObject).
 
-    An object of exactly these pairs is known by its name; of any other its metadata has to be read.
+    An object of exactly these selections is known by its name; of any other its metadata has to be read.
     """
-    stored: dict[Window, frozenset[Pair]] = dict.fromkeys(windows, frozenset())
+    stored: dict[Window, frozenset[Selection]] = dict.fromkeys(windows, frozenset())
     whole = digest(asked)
     for day in days(windows):
         for key in _keys(bucket, prefix(scope_id, day)):
@@ -117,7 +117,7 @@ def _keys(bucket: str, key_prefix: str) -> Iterator[str]:
             yield from (found["Key"] for found in page.get("Contents", []))
 
 
-def _selection(bucket: str, key: str) -> frozenset[Pair]:
+def _selection(bucket: str, key: str) -> frozenset[Selection]:
     metadata = _stored_metadata(bucket, key)
     try:
         return read_selection(metadata["selection"])
@@ -169,11 +169,11 @@ class _Pieces:
         return self._read(min(size, PIECE_BYTES))
 
 
-def _about(fetch: Fetch) -> dict[str, str]:
+def _about(fetch: ResultsRequest) -> dict[str, str]:
     return {**{name.lower(): str(value) for name, value in fetch.to_json().items()}, **about_software()}
 
 
-def _stored_summary(fetch: Fetch, bucket: str, key: str) -> Summary:
+def _stored_summary(fetch: ResultsRequest, bucket: str, key: str) -> Summary:
     metadata = _stored_metadata(bucket, key)
     try:
         summary = Summary.from_metadata(metadata)

@@ -22,7 +22,7 @@ _FORM = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)-([0-9a-f]{8})\.jsonl\.gz", re.ASCII)
 
 
-class Pair(NamedTuple):
+class Selection(NamedTuple):
     """What one query of a sweep asks for, its window aside."""
 
     metric_name: str
@@ -54,19 +54,21 @@ def cut(start: datetime, end: datetime, minutes: int) -> list[Window]:
     return [Window(*ends) for ends in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def selection_text(pairs: Collection[Pair]) -> str:
+def selection_text(selections: Collection[Selection]) -> str:
     """Return the selection as an object's metadata says it, such as `TIMEOUTS:INTER_AZ,INTRA_AZ`."""
-    by_metric = groupby(sorted(pairs), lambda pair: pair.metric_name)
-    return ";".join(f"{name}:{','.join(pair.destination_category for pair in group)}" for name, group in by_metric)
+    by_metric = groupby(sorted(selections), lambda selection: selection.metric_name)
+    return ";".join(
+        f"{name}:{','.join(selection.destination_category for selection in group)}" for name, group in by_metric
+    )
 
 
-def read_selection(text: str) -> frozenset[Pair]:
+def read_selection(text: str) -> frozenset[Selection]:
     """Read `selection_text` back; raises ValueError on what it did not write."""
-    pairs = set[Pair]()
+    selections = set[Selection]()
     for group in text.split(";"):
         metric_name, categories = group.split(":")
-        pairs |= {Pair(metric_name, category) for category in categories.split(",")}
-    return frozenset(pairs)
+        selections |= {Selection(metric_name, category) for category in categories.split(",")}
+    return frozenset(selections)
 
 
 def compact(moment: datetime) -> str:
@@ -78,8 +80,8 @@ def short_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def digest(pairs: Collection[Pair]) -> str:
-    return short_digest(selection_text(pairs))
+def digest(selections: Collection[Selection]) -> str:
+    return short_digest(selection_text(selections))
 
 
 def prefix(scope_id: str, window: Window, family: Family = Family.DATA) -> str:
@@ -88,12 +90,16 @@ def prefix(scope_id: str, window: Window, family: Family = Family.DATA) -> str:
 
 
 def key(
-    scope_id: str, window: Window, pairs: Collection[Pair], family: Family = Family.DATA, limit: int | None = None
+    scope_id: str,
+    window: Window,
+    selections: Collection[Selection],
+    family: Family = Family.DATA,
+    limit: int | None = None,
 ) -> str:
-    """Return where the rows of these pairs belong; a ranking's limit is part of what was asked."""
+    """Return where the rows of these selections belong; a ranking's limit is part of what was asked."""
     top = "" if family is Family.DATA else f"-top{limit or ''}"
     start, end = map(compact, window)
-    return f"{prefix(scope_id, window, family)}{start}-{end}-{digest(pairs)}{top}.jsonl.gz"
+    return f"{prefix(scope_id, window, family)}{start}-{end}-{digest(selections)}{top}.jsonl.gz"
 
 
 def read_key(scope_id: str, window: Window, name: str) -> Part | None:

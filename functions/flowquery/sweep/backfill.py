@@ -12,12 +12,12 @@ from flowquery.core.inputs import parse_count, parse_flag, parse_id, parse_objec
 from flowquery.core.model import timestamp_text
 from flowquery.query.cost import dollars
 from flowquery.results.windows import compact, cut, short_digest
-from flowquery.sweep.plan import parse_pairs
+from flowquery.sweep.plan import parse_selections
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flowquery.results.windows import Pair, Window
+    from flowquery.results.windows import Selection, Window
 
 MOST_WINDOWS = 100_000  # a day's listing of the bucket each 288 of them, and 13 MB that the Map reads
 MOST_AT_ONCE = 100
@@ -46,7 +46,7 @@ class Backfill:
     scope_id: str
     windows: tuple[Window, ...]
     window_minutes: int
-    pairs: frozenset[Pair]
+    selections: frozenset[Selection]
     requests_per_second: float
     max_concurrency: int
     tolerated_failure_percentage: float
@@ -58,13 +58,13 @@ class Backfill:
     ) -> Backfill:
         """Read an input of the workflow; the rate and the budget of a query are those of one that has none."""
         fields = parse_object(value, "the input")
-        scope_id, pairs = parse_id(fields, "scopeId"), frozenset(parse_pairs(fields, allowed))
+        scope_id, selections = parse_id(fields, "scopeId"), frozenset(parse_selections(fields, allowed))
         at_once = parse_count(fields, "maxConcurrency", 1, at_least=1, at_most=MOST_AT_ONCE)
         lowest = LOWEST_RATE * at_once
         rate = parse_seconds(fields, "requestsPerSecond", requests_per_second, at_least=lowest, at_most=100)
         parse_seconds(fields, "timeoutSeconds", timeout_seconds, at_least=1, at_most=86_400)
         windows = _parse_windows(fields)
-        _refuse_too_long(_seconds(len(windows) * len(pairs), rate) / 3600, rate)
+        _refuse_too_long(_seconds(len(windows) * len(selections), rate) / 3600, rate)
         sweep = {
             "scopeId": scope_id,
             **{name: fields[name] for name in PASSED_ON if fields.get(name) is not None},
@@ -75,7 +75,7 @@ class Backfill:
             scope_id=scope_id,
             windows=windows,
             window_minutes=_minutes(fields),
-            pairs=pairs,
+            selections=selections,
             requests_per_second=rate,
             max_concurrency=at_once,
             tolerated_failure_percentage=parse_seconds(
@@ -84,17 +84,17 @@ class Backfill:
             sweep=sweep,
         )
 
-    def left(self, stored: Mapping[Window, frozenset[Pair]]) -> list[Window]:
+    def left(self, stored: Mapping[Window, frozenset[Selection]]) -> list[Window]:
         """Return the windows of which something asked for is not stored."""
-        return [window for window in self.windows if not stored[window] >= self.pairs]
+        return [window for window in self.windows if not stored[window] >= self.selections]
 
-    def estimate(self, stored: Mapping[Window, frozenset[Pair]], region: str) -> dict[str, object]:
+    def estimate(self, stored: Mapping[Window, frozenset[Selection]], region: str) -> dict[str, object]:
         """Return how many windows are stored and how many are to do, and the least that these take.
 
         How long the service takes for a query is not documented, so the hours are those of its requests at the rate.
         """
         left = self.left(stored)
-        queries = sum(len(self.pairs - stored[window]) for window in left)
+        queries = sum(len(self.selections - stored[window]) for window in left)
         seconds = _seconds(queries, self.requests_per_second)
         spent = seconds * self.max_concurrency * SWEEP_GB
         price = dollars(region, len(left) * SWEEP_TRANSITIONS, len(left) * SWEEP_INVOCATIONS, spent)
@@ -102,7 +102,7 @@ class Backfill:
         told: dict[str, object] = {**counts, "queries": queries, "hours": round(seconds / 3600, 2)}
         return told if price is None else {**told, "dollars": round(price, 4)}
 
-    def items(self, stored: Mapping[Window, frozenset[Pair]]) -> list[dict[str, object]]:
+    def items(self, stored: Mapping[Window, frozenset[Selection]]) -> list[dict[str, object]]:
         """Return what the Map reads: each window that is left, and the name of its sweep.
 
         The same window with the same input has the same name, so Step Functions joins a sweep that still runs, of a

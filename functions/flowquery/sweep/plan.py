@@ -21,8 +21,8 @@ from flowquery.core.inputs import (
 )
 from flowquery.core.model import Family
 from flowquery.polling.pace import Pace
-from flowquery.results.windows import Pair, Window
-from flowquery.sweep.state import MOST_QUERIES, STORED, Asked, Sweep, parse_window
+from flowquery.results.windows import Selection, Window
+from flowquery.sweep.state import MOST_QUERIES, STORED, Sweep, SweepQuery, parse_window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,29 +51,29 @@ class Defaults:
         )
 
 
-def parse_pairs(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> tuple[Pair, ...]:
+def parse_selections(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> tuple[Selection, ...]:
     """Return what to ask for: `selections`, or all of `metricNames` with all of `destinationCategories`."""
     if fields.get("selections") is None:
         metrics = parse_choices(fields, "metricNames", allowed["metricName"])
         categories = parse_choices(fields, "destinationCategories", allowed["destinationCategory"])
-        return tuple(Pair(metric, category) for metric in metrics for category in categories)
+        return tuple(Selection(metric, category) for metric in metrics for category in categories)
     for name in ("metricNames", "destinationCategories"):
         if fields.get(name) is not None:
             raise InvalidInput(f"{name}: expected either this or selections, got both")
     items = [parse_object(item, "selections") for item in parse_list(fields, "selections", 1, MOST_QUERIES)]
-    pairs = tuple(Pair(*(parse_choice(item, name, allowed[name]) for name in SELECTION)) for item in items)
-    if len(set(pairs)) < len(pairs):
-        raise InvalidInput("selections: expected each pair of metricName and destinationCategory once")
-    return pairs
+    selections = tuple(Selection(*(parse_choice(item, name, allowed[name]) for name in SELECTION)) for item in items)
+    if len(set(selections)) < len(selections):
+        raise InvalidInput("selections: expected each selection of metricName and destinationCategory once")
+    return selections
 
 
 def plan_sweep(value: object, allowed: Mapping[str, tuple[str, ...]], defaults: Defaults) -> Sweep:
     """Return the sweep that an input of SweepScope asks for, nothing of it started."""
     fields = parse_object(value, "the input")
     scope_id, family = parse_id(fields, "scopeId"), parse_family(fields)
-    pairs, windows = parse_pairs(fields, allowed), _parse_windows(fields)
-    if len(pairs) * len(windows) > MOST_QUERIES:
-        asked = f"{len(windows)} windows of {len(pairs)}"
+    selections, windows = parse_selections(fields, allowed), _parse_windows(fields)
+    if len(selections) * len(windows) > MOST_QUERIES:
+        asked = f"{len(windows)} windows of {len(selections)}"
         raise InvalidInput(f"windows: expected at most {MOST_QUERIES} queries in one sweep, got {asked}")
     rate = parse_seconds(
         fields, "requestsPerSecond", defaults.requests_per_second, at_least=0.1, at_most=MOST_REQUESTS_PER_SECOND
@@ -81,7 +81,7 @@ def plan_sweep(value: object, allowed: Mapping[str, tuple[str, ...]], defaults: 
     return Sweep(
         scope_id=scope_id,
         windows=windows,
-        queries=tuple(Asked(index, pair) for index in range(len(windows)) for pair in pairs),
+        queries=tuple(SweepQuery(index, selection) for index in range(len(windows)) for selection in selections),
         pace=Pace(rate, rate),
         timeout_seconds=parse_seconds(fields, "timeoutSeconds", defaults.timeout_seconds, at_least=1, at_most=86_400),
         family=family,
@@ -92,10 +92,10 @@ def plan_sweep(value: object, allowed: Mapping[str, tuple[str, ...]], defaults: 
     )
 
 
-def leave_out(sweep: Sweep, stored: Mapping[Window, frozenset[Pair]]) -> Sweep:
+def leave_out(sweep: Sweep, stored: Mapping[Window, frozenset[Selection]]) -> Sweep:
     """Return the sweep without what earlier runs have stored."""
     queries = (
-        replace(asked, status=STORED) if asked.pair in stored[sweep.windows[asked.window]] else asked
+        replace(asked, status=STORED) if asked.selection in stored[sweep.windows[asked.window]] else asked
         for asked in sweep.queries
     )
     return replace(sweep, queries=tuple(queries))
@@ -107,7 +107,7 @@ def plan_ranking(sweep: Sweep) -> Sweep:
     Peaks of different metrics have different units, so they are compared as multiples of what raises the alarm.
     """
     highest = sorted(filter(sweep.is_finding, sweep.queries), key=lambda a: _excess(sweep, a), reverse=True)
-    queries = tuple(Asked(asked.window, asked.pair) for asked in highest[: sweep.ranked_peaks])
+    queries = tuple(SweepQuery(asked.window, asked.selection) for asked in highest[: sweep.ranked_peaks])
     now = sweep.poll.elapsed_seconds
     return replace(sweep, family=Family.RANKING, queries=queries, alarm_above={}, stored=(), progressed_at=now)
 
@@ -133,6 +133,6 @@ def _parse_alarm_above(fields: Mapping[str, object], metrics: tuple[str, ...], f
     return {name: parse_number(above, name) for name in names if above[name] is not None}
 
 
-def _excess(sweep: Sweep, asked: Asked) -> float:
-    above, value = sweep.alarm_above[asked.pair.metric_name], asked.peak.value if asked.peak else 0.0
+def _excess(sweep: Sweep, asked: SweepQuery) -> float:
+    above, value = sweep.alarm_above[asked.selection.metric_name], asked.peak.value if asked.peak else 0.0
     return value / above if above > 0 else math.inf

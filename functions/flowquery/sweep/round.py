@@ -14,12 +14,12 @@ from flowquery.core.errors import FlowqueryError, InvalidRequest, QuotaExceeded,
 from flowquery.core.model import ENDED, IN_PROGRESS, Poll, Status
 from flowquery.polling.policy import POLICY, Decision, Limits, charge_retries, count_check, decide
 from flowquery.sweep.invocation import Answer, Invocation
-from flowquery.sweep.state import WAITING, Asked, Sweep
+from flowquery.sweep.state import WAITING, Sweep, SweepQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowquery.core.model import Family, Query, Selection
+    from flowquery.core.model import Family, Query, QueryRequest
 
     Measure = Callable[[str, float], object]
 
@@ -35,7 +35,7 @@ ERRORS = {Status.FAILED.value: "QueryFailed", Status.CANCELED.value: "QueryCance
 class Calls(NamedTuple):
     """The calls of `flowquery.aws.network_flow_monitor`, each sent once: that one was throttled has to be seen here."""
 
-    start: Callable[[str, Selection, Family], Query]
+    start: Callable[[str, QueryRequest, Family], Query]
     look: Callable[[Query], str]
     stop: Callable[[Query], object]
 
@@ -125,7 +125,7 @@ class Round(Invocation):
     def _start(self, index: int) -> None:
         sweep, asked = self.sweep, self.sweep.queries[index]
         try:
-            query = self._call(lambda: self._calls.start(sweep.scope_id, sweep.selection(asked), sweep.family))
+            query = self._call(lambda: self._calls.start(sweep.scope_id, sweep.query_request(asked), sweep.family))
         except (Throttled, QuotaExceeded, TransientFault) as refusal:
             self._put_off(index, refusal)
         except FlowqueryError as error:
@@ -172,7 +172,7 @@ class Round(Invocation):
             self._measure("DetectionLag", round(self.now - asked.looked_at, 3))
             self._end(index, self._ended(replace(asked, status=status)))
 
-    def _go_on(self, index: int, asked: Asked, call: float) -> None:
+    def _go_on(self, index: int, asked: SweepQuery, call: float) -> None:
         """Put the next look off as the status step would, or give the query up once its budget is spent."""
         decision = self._decide(asked, call)
         if decision.poll.exhausted:
@@ -181,13 +181,13 @@ class Round(Invocation):
             after = decision.poll.wait_seconds if decision.look_after is None else decision.look_after
             self.sweep = self.sweep.put(index, replace(asked, due_at=self.now + after))
 
-    def _decide(self, asked: Asked, call: float) -> Decision:
+    def _decide(self, asked: SweepQuery, call: float) -> Decision:
         poll = Poll(elapsed_seconds=self.now - asked.started_at, checks=asked.checks)
         held = self.now - self._spent_before
         limits = Limits(self._hold, self.sweep.timeout_seconds, held, call, asked.faults)
         return decide(asked.status, poll, limits, random.random())  # noqa: S311 jitter is no secret
 
-    def _ended(self, asked: Asked) -> Asked:
+    def _ended(self, asked: SweepQuery) -> SweepQuery:
         if asked.status == Status.SUCCEEDED:
             return asked
         cause = f"Network Flow Monitor said {asked.status} after {self._spent(asked)}"
@@ -195,7 +195,7 @@ class Round(Invocation):
             return asked.fail(ERRORS[asked.status], cause)
         return self._give_up(asked, "UnknownStatus", cause)
 
-    def _give_up(self, asked: Asked, error: str, cause: str) -> Asked:
+    def _give_up(self, asked: SweepQuery, error: str, cause: str) -> SweepQuery:
         """Tell the query to stop, and say whether that could be done; one that has just succeeded is no failure."""
         told = self._stop(asked)
         looks_at = max(self.sweep.pace.ready_at, self.now + POLICY.shortest_interval)
@@ -205,7 +205,7 @@ class Round(Invocation):
                     return replace(asked, status=Status.SUCCEEDED.value)
         return asked.fail(error, f"{told}; {cause}")
 
-    def _stop(self, asked: Asked) -> str:
+    def _stop(self, asked: SweepQuery) -> str:
         error: FlowqueryError | None = None
         for _ in range(MOST_FAULTS):
             if not self._in_time(self.sweep.pace.ready_at):
@@ -242,7 +242,7 @@ class Round(Invocation):
                 if asked.status == WAITING:
                     self._end(index, asked.fail(sweep.refused or "Throttled", cause))
 
-    def _end(self, index: int, asked: Asked) -> None:
+    def _end(self, index: int, asked: SweepQuery) -> None:
         """Note that one has ended, which may be what a quota waits for."""
         now = self.now
         self.sweep = replace(self.sweep.put(index, asked), progressed_at=now, starts_at=min(self.sweep.starts_at, now))
@@ -250,7 +250,7 @@ class Round(Invocation):
     def _waiting(self) -> bool:
         return any(asked.status == WAITING for asked in self.sweep.queries)
 
-    def _spent(self, asked: Asked) -> str:
+    def _spent(self, asked: SweepQuery) -> str:
         return f"{self.now - asked.started_at:.1f} s and {asked.checks} checks"
 
     def _call(self, call: Callable[[], Answer], *, counts: bool = False) -> Answer:

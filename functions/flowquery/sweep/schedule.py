@@ -12,8 +12,8 @@ from flowquery.core.inputs import (
     parse_choice,
     parse_id,
     parse_object,
+    parse_query_request,
     parse_seconds,
-    parse_selection,
     parse_time,
 )
 from flowquery.core.model import Family
@@ -76,17 +76,17 @@ def _window(fields: Mapping[str, object]) -> Window:
 
 
 def _query(fields: Mapping[str, object], allowed: Allowed) -> tuple[str, dict[str, object]]:
-    scope_id, selection = parse_id(fields, "scopeId"), parse_selection(fields, allowed)
+    scope_id, request = parse_id(fields, "scopeId"), parse_query_request(fields, allowed)
     alarm_above = parse_alarm_above(fields, Family.DATA)
     finding = {} if alarm_above is None else {"alarmAbove": alarm_above}
-    times = [compact(selection.start_time), compact(selection.end_time)]
-    asked = [selection.metric_name, selection.destination_category, *times]
-    return "-".join([*asked, short_digest(scope_id)]), {"scopeId": scope_id, **selection.to_json(), **finding}
+    times = [compact(request.start_time), compact(request.end_time)]
+    asked = [request.metric_name, request.destination_category, *times]
+    return "-".join([*asked, short_digest(scope_id)]), {"scopeId": scope_id, **request.to_json(), **finding}
 
 
 def _sweep(fields: Mapping[str, object], allowed: Allowed) -> tuple[str, dict[str, object]]:
     sweep = plan_sweep(fields, allowed, Defaults())  # refuses what the workflow would
     asked = {name: fields[name] for name in SWEEP_FIELDS if fields.get(name) is not None}
-    text = f"{sweep.scope_id} {selection_text([query.pair for query in sweep.queries])}"
+    text = f"{sweep.scope_id} {selection_text([query.selection for query in sweep.queries])}"
     name = "-".join(["sweep", *map(compact, sweep.windows[0]), short_digest(text)])
     return name, {"scopeId": sweep.scope_id, **sweep.windows[0].to_json(), **asked}

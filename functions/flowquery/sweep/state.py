@@ -21,9 +21,9 @@ from flowquery.core.inputs import (
     parse_seconds,
     parse_time,
 )
-from flowquery.core.model import IN_PROGRESS, Family, Peak, Poll, Query, Selection, ascii_text
+from flowquery.core.model import IN_PROGRESS, Family, Peak, Poll, Query, QueryRequest, ascii_text
 from flowquery.polling.pace import Pace
-from flowquery.results.windows import Pair, Window
+from flowquery.results.windows import Selection, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +46,7 @@ SUCCEEDED = "SUCCEEDED"
 
 
 @dataclass(frozen=True)
-class Asked:
+class SweepQuery:
     """One query of a sweep; times are seconds of the sweep's budget.
 
     Attributes
@@ -67,7 +67,7 @@ class Asked:
     """
 
     window: int
-    pair: Pair
+    selection: Selection
     query_id: str | None = None
     status: str = WAITING
     cause: str = ""
@@ -90,7 +90,7 @@ class Asked:
     def failed(self) -> bool:
         return not self.runs and self.status not in (WAITING, STORED, SUCCEEDED)
 
-    def fail(self, error: str, cause: str) -> Asked:
+    def fail(self, error: str, cause: str) -> SweepQuery:
         return replace(self, status=error, cause=ascii_text(cause)[:LONGEST_CAUSE])
 
     def to_json(self) -> dict[str, object]:
@@ -114,7 +114,7 @@ class Asked:
             known |= dict.fromkeys(("startedAt", "lookedAt", "dueAt", "checks"))
             known["faults"] = self.faults if self.status == WAITING else 0
         told = {name: value for name, value in known.items() if value or (name == "rows" and value is not None)}
-        return {"window": self.window, **pair_json(self.pair), **told}
+        return {"window": self.window, **selection_json(self.selection), **told}
 
 
 class Stored(NamedTuple):
@@ -149,7 +149,7 @@ class Sweep:
 
     scope_id: str
     windows: tuple[Window, ...]
-    queries: tuple[Asked, ...]
+    queries: tuple[SweepQuery, ...]
     pace: Pace
     timeout_seconds: float
     family: Family = Family.DATA
@@ -163,21 +163,21 @@ class Sweep:
     limit: int | None = None
     stored: tuple[Stored, ...] = ()
 
-    def selection(self, asked: Asked) -> Selection:
-        return Selection(*asked.pair, *self.windows[asked.window], self.limit)
+    def query_request(self, asked: SweepQuery) -> QueryRequest:
+        return QueryRequest(*asked.selection, *self.windows[asked.window], self.limit)
 
-    def query(self, asked: Asked) -> Query:
+    def query(self, asked: SweepQuery) -> Query:
         return Query(self.scope_id, cast("str", asked.query_id), self.family)
 
-    def put(self, index: int, asked: Asked) -> Sweep:
+    def put(self, index: int, asked: SweepQuery) -> Sweep:
         return replace(self, queries=(*self.queries[:index], asked, *self.queries[index + 1 :]))
 
-    def unfinished(self) -> Iterable[Asked]:
+    def unfinished(self) -> Iterable[SweepQuery]:
         return (asked for asked in self.queries if asked.runs or asked.status == WAITING)
 
-    def is_finding(self, asked: Asked) -> bool:
+    def is_finding(self, asked: SweepQuery) -> bool:
         """Tell whether its peak is above what the input set for its metric."""
-        above = self.alarm_above.get(asked.pair.metric_name)
+        above = self.alarm_above.get(asked.selection.metric_name)
         return above is not None and asked.peak is not None and asked.peak.value > above
 
     @property
@@ -216,7 +216,7 @@ class Sweep:
         windows = tuple(parse_window(window) for window in parse_list(fields, "windows", 1, MOST_QUERIES))
         ceiling = parse_seconds(fields, "requestsPerSecond", 0, at_least=0.01, at_most=100)
         pace = parse_object(fields.get("pace"), "sweep.pace")
-        queries = [_parse_asked(query, len(windows)) for query in parse_list(fields, "queries", 0, MOST_QUERIES)]
+        queries = [_parse_sweep_query(query, len(windows)) for query in parse_list(fields, "queries", 0, MOST_QUERIES)]
         poll, above = parse_poll(fields), parse_object(fields.get("alarmAbove", {}), "alarmAbove")
         if any(asked.runs and asked.started_at > poll.elapsed_seconds for asked in queries):
             raise InvalidInput("sweep.queries: expected no startedAt after poll.elapsedSeconds")
@@ -243,8 +243,8 @@ class Sweep:
         )
 
 
-def pair_json(pair: Pair) -> dict[str, object]:
-    return {"metricName": pair.metric_name, "destinationCategory": pair.destination_category}
+def selection_json(selection: Selection) -> dict[str, object]:
+    return {"metricName": selection.metric_name, "destinationCategory": selection.destination_category}
 
 
 def parse_window(value: object) -> Window:
@@ -255,14 +255,14 @@ def parse_window(value: object) -> Window:
     return window
 
 
-def _parse_asked(value: object, windows: int) -> Asked:
+def _parse_sweep_query(value: object, windows: int) -> SweepQuery:
     fields = parse_object(value, "sweep.queries")
     query_id, status = fields.get("queryId"), fields.get("status")
     names = fields.get("metricName"), fields.get("destinationCategory")
     rows = parse_list({"topContributors": [], **fields}, "topContributors", 0, 500)
-    asked = Asked(
+    asked = SweepQuery(
         window=parse_count(fields, "window", at_most=windows - 1),
-        pair=Pair(str(names[0]), str(names[1])),
+        selection=Selection(str(names[0]), str(names[1])),
         query_id=str(query_id) if is_id(query_id) else None,
         status=str(status),
         cause=str(fields.get("cause", "")),

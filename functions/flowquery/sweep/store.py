@@ -10,11 +10,11 @@ from flowquery.alarms.query_alarm import part
 from flowquery.core.errors import FlowqueryError, MalformedReply, Throttled, TransientFault
 from flowquery.core.model import Family
 from flowquery.query.cost import priced
-from flowquery.results.spool import Fetch, Spool, Summary
+from flowquery.results.spool import ResultsRequest, Spool, Summary
 from flowquery.results.store import about_software, put_once, stored_digest, temporary_file
 from flowquery.results.windows import key, selection_text
 from flowquery.sweep.invocation import Invocation
-from flowquery.sweep.state import STORED, SUCCEEDED, Asked, Stored, Sweep, pair_json
+from flowquery.sweep.state import STORED, SUCCEEDED, Stored, Sweep, SweepQuery, selection_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -72,12 +72,12 @@ class Storing(Invocation):
             if not summaries:
                 return
             sha256, sweep, window = spool.finish(), self.sweep, self.sweep.windows[index]
-            pairs = [sweep.queries[number].pair for number in summaries]
-            place = key(sweep.scope_id, window, pairs, sweep.family, sweep.limit)
+            selections = [sweep.queries[number].selection for number in summaries]
+            place = key(sweep.scope_id, window, selections, sweep.family, sweep.limit)
             rows = sum(summary.rows for summary in summaries.values())
             told = {
                 **{name.lower(): text for name, text in window.to_json().items()},
-                **{"scopeid": sweep.scope_id, "selection": selection_text(pairs), "queries": str(len(pairs))},
+                **{"scopeid": sweep.scope_id, "selection": selection_text(selections), "queries": str(len(selections))},
                 **{"rows": str(rows), "sha256": sha256, **_span(summaries.values()), **about_software()},
             }
             # The same selection stored by another run meanwhile: its rows are what is there.
@@ -93,7 +93,7 @@ class Storing(Invocation):
     def _spooled(self, spool: Spool, number: int) -> Summary | None:
         """Add a query's rows to those of the window; one whose results cannot be had is failed, and None returned."""
         asked = self.sweep.queries[number]
-        fetch, tries = Fetch(self.sweep.query(asked), self.sweep.selection(asked)), 0
+        fetch, tries = ResultsRequest(self.sweep.query(asked), self.sweep.query_request(asked)), 0
         while True:
             try:
                 return spool.add(fetch, self._pages.all(fetch.query, self._page))
@@ -160,10 +160,10 @@ def measure_sweep(sweep: Sweep, output: Mapping[str, object], measure: Callable[
         measure("RunDollars", price)
 
 
-def _query_output(sweep: Sweep, asked: Asked) -> dict[str, object]:
+def _query_output(sweep: Sweep, asked: SweepQuery) -> dict[str, object]:
     return {
         "window": asked.window,
-        **pair_json(asked.pair),
+        **selection_json(asked.selection),
         "queryId": asked.query_id,
         "status": asked.status,
         **({"cause": asked.cause} if asked.failed else {}),
@@ -185,11 +185,11 @@ def _cause(sweep: Sweep, counts: Mapping[str, int], failed: int) -> str:
     return f"{failed} of {len(sweep.queries)} queries did not succeed: {each}{kept}"
 
 
-def _is_due(asked: Asked, window: int) -> bool:
+def _is_due(asked: SweepQuery, window: int) -> bool:
     return asked.window == window and asked.status == SUCCEEDED and asked.rows is None
 
 
-def _summed(asked: Asked, summary: Summary, *, named: bool) -> Asked:
+def _summed(asked: SweepQuery, summary: Summary, *, named: bool) -> SweepQuery:
     peak = summary.peak
     if peak:
         longest = LONGEST_LABEL if peak.label[:LONGEST_LABEL].isascii() else LONGEST_OTHER_LABEL
