@@ -5,40 +5,37 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flowquery.alarms.finding import is_finding
-from flowquery.aws import clock, network_flow_monitor
-from flowquery.aws.observability import LOGGER, METRICS, count_peak, measure
-from flowquery.core.inputs import parse_alarm_above, parse_object
-from flowquery.query.cost import Usage, measure_run, run_cost
-from flowquery.results import store
-from flowquery.results.spool import ResultsRequest
-from flowquery.results.store import fetch_and_store
+from flowquery.aws import clock, s3
+from flowquery.aws.logger import LOGGER
+from flowquery.aws.metrics import METRICS, measure, measure_peak
+from flowquery.aws.network_flow_monitor import NetworkFlowMonitor, allowed_values
+from flowquery.query.output import ResultsInput, measure_query, query_output
+from flowquery.results.store import store_query
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BUCKET, REGION = os.environ["RESULTS_BUCKET"], os.environ["AWS_REGION"]
-network_flow_monitor.client()
-store.client()
+SERVICE = NetworkFlowMonitor()
+s3.client()
 
 
 @LOGGER.inject_lambda_context
 @METRICS.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
-    """ResultsRequest all pages of a query's results and store them as one object, whole or not at all.
+    """Fetch all pages of a query's results and store them as one object, whole or not at all.
 
-    Takes `events/get_query_results.json`, answers `schemas/run_query.output.json`, never the rows but the first few of
-    a ranking. Raises InvalidInput and the errors of the family's GetQueryResults and PutObject by
+    Takes `events/get_query_results.json`. Answers `schemas/run_query.output.json`, which never has the rows but the
+    first few of a ranking. Raises InvalidInput and the errors of the family's GetQueryResults and of PutObject by
     `flowquery.core.errors`.
     """
-    began, fields = clock.monotonic(), parse_object(event)
-    fetch, spent = ResultsRequest.parse(fields, network_flow_monitor.allowed_values()), Usage.parse(fields)
-    alarm_above = parse_alarm_above(fields, fetch.query.family)
-    results = fetch_and_store(fetch, BUCKET, clock.seconds_left(context))
-    count_peak(fetch, results)
-    cost = run_cost(spent, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
-    found = {"finding": is_finding(results, alarm_above), "alarmAbove": alarm_above}
-    answer: dict[str, object] = {"status": "SUCCEEDED", **fetch.to_json(), "results": results, **found, "cost": cost}
-    measure_run(spent, cost, measure)
-    LOGGER.info("stored", extra=answer)
-    return answer
+    began, given = clock.monotonic(), ResultsInput.parse(event, allowed_values)
+    request = given.request
+    pages = SERVICE.results_pages(request.query)
+    key, summary = store_query(request, pages, BUCKET, clock.remaining_seconds(context))
+    output = query_output(given, BUCKET, key, summary, clock.gb_seconds(began, context.memory_limit_in_mb), REGION)
+    if request.query_request and summary.peak and summary.contributors is None:
+        measure_peak(request.query_request.selection, summary.peak)
+    measure_query(given.usage, output, measure)
+    LOGGER.info("stored", extra=output)
+    return output

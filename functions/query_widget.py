@@ -5,33 +5,32 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flowquery.aws import step_functions
-from flowquery.aws.observability import LOGGER
-from flowquery.results import store
-from flowquery.widget.query_widget import DOCUMENTATION, MOST_BYTES, MOST_RUNS, View, place_of, write_widget
+from flowquery.aws import s3, step_functions
+from flowquery.aws.logger import LOGGER
+from flowquery.widget.query_widget import DOCUMENTATION, MOST_EXECUTIONS, MOST_ROW_BYTES, View, rows_key, write_widget
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BUCKET, STATE_MACHINE_ARN = os.environ["RESULTS_BUCKET"], os.environ["STATE_MACHINE_ARN"]
 step_functions.client()
-store.client()
+s3.client()
 
 
 @LOGGER.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> str:
-    """Answer the widget's HTML: recent runs with their states, and the chart of one.
+    """Answer the widget's HTML: recent executions with their states, and the chart of one.
 
-    Takes what CloudWatch sends, and `execution`, the name of the run to show (default: the newest that succeeded);
+    Takes what CloudWatch sends, and `execution`, the name of the one to show (default: the newest that succeeded);
     `describe` is answered with Markdown. Reads only, and of rows no more than the chart of a widget takes.
     Raises InvalidInput and the errors of ListExecutions, DescribeExecution and GetObject by `flowquery.core.errors`.
     """
     view = View.parse(event)
     if view.describe:
         return DOCUMENTATION
-    runs = step_functions.recent_executions(STATE_MACHINE_ARN, MOST_RUNS)
-    name = view.choose(runs)
-    run = step_functions.describe_execution(STATE_MACHINE_ARN, name) if name else None
-    key = place_of(run, BUCKET) if run else None
-    rows = list(store.read_rows(BUCKET, key, MOST_BYTES)) if key else []
-    return write_widget(view, context.invoked_function_arn, runs, run, rows)
+    recent = step_functions.recent_executions(STATE_MACHINE_ARN, MOST_EXECUTIONS)
+    name = view.choose(recent)
+    execution = step_functions.describe_execution(STATE_MACHINE_ARN, name) if name else None
+    key = rows_key(execution, BUCKET) if execution else None
+    rows = list(s3.read_json_lines(BUCKET, key, MOST_ROW_BYTES)) if key else []
+    return write_widget(view, context.invoked_function_arn, recent, execution, rows)

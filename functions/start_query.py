@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from flowquery.aws import clock, network_flow_monitor
-from flowquery.aws.observability import LOGGER
-from flowquery.core.inputs import parse_alarm_above, parse_family, parse_id, parse_object, parse_query_request
-from flowquery.query.status_step import parse_knobs
+from flowquery.aws import clock
+from flowquery.aws.logger import LOGGER
+from flowquery.aws.network_flow_monitor import NetworkFlowMonitor, allowed_values
+from flowquery.query.request import QueryDefaults, QueryInput
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-network_flow_monitor.client()
+DEFAULTS = QueryDefaults.from_environment(os.environ)
+SERVICE = NetworkFlowMonitor(attempts=1)  # StartQuery takes no client token, so a second attempt may be a second query
 
 
 @LOGGER.inject_lambda_context
 def handler(event: object, context: LambdaContext) -> dict[str, object]:
-    """Start a query over one metric, one destination category and one window.
+    """Check the input of RunQuery, fill in its defaults, and start the query unless `queryId` says that it is running.
 
-    Takes `{"scopeId", "metricName", "destinationCategory", "startTime", "endTime"}`, for ranked rows `family` and
-    `limit`, and RunQuery's knobs; answers the same with `queryId`, times in UTC and `gbSeconds`, what this took.
-    There is no client token, so each attempt is sent once; when its outcome is unclear (TransientFault) and the caller
-    retries, a second query may run, which nobody watches and which ends itself.
-    Raises InvalidInput and the errors of the family's StartQuery by `flowquery.core.errors`.
+    Takes `schemas/run_query.input.json`. Answers each field of it, null where there is none, times in UTC, and
+    `queryId`, `started` (false for a query that was handed in) and `gbSeconds`, what this took.
+    After an unclear outcome (TransientFault) a query may be running whose id nobody knows. It ends by itself.
+    Raises InvalidInput before any call, and the errors of the family's StartQuery by `flowquery.core.errors`.
     """
-    began, fields = clock.monotonic(), parse_object(event)
-    scope_id, family = parse_id(fields, "scopeId"), parse_family(fields)
-    request = parse_query_request(fields, network_flow_monitor.allowed_values(family))
-    parse_knobs(fields)
-    parse_alarm_above(fields, family)
-    query = network_flow_monitor.start_query(scope_id, request, family)
-    LOGGER.info("started", extra={**query.to_json(), **request.to_json()})
-    spent = round(clock.gb_seconds(began, context.memory_limit_in_mb), 3)
-    return {**fields, **query.to_json(), **request.to_json(), "gbSeconds": spent}
+    began = clock.monotonic()
+    given = QueryInput.parse(event, allowed_values, DEFAULTS)
+    query = given.handed_in or SERVICE.start_query(given.scope_id, given.required_request, given.family)
+    started = given.handed_in is None
+    answer = given.to_json(query)
+    LOGGER.info("started" if started else "handed in", extra={"query": answer})
+    gb_seconds = round(clock.gb_seconds(began, context.memory_limit_in_mb), 3)
+    return {**answer, "started": started, "gbSeconds": gb_seconds}

@@ -1,91 +1,86 @@
-"""The one alarm of a sweep: what failed and what was found, and who is behind the highest peaks."""
+"""The one alarm of a sweep: what failed, what was found, and who contributed most to the highest peaks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowquery.alarms.finding import contributor_lines
-from flowquery.alarms.query_alarm import ADVICE, Alarm, cause_text, console_link, part, short
-from flowquery.core.model import ascii_text
-from flowquery.query.cost import total_cost
+from flowquery.alarms.message import (
+    ADVICE,
+    Alarm,
+    advice_lines,
+    cause_of,
+    contributor_lines,
+    error_of,
+    execution_lines,
+    input_lines,
+    peak_of,
+    ranking_failure_lines,
+)
+from flowquery.core.fields import object_field, objects_field
+from flowquery.core.text import truncated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Output = Mapping[str, object]
+    Fields = Mapping[str, object]
 
 MOST_NAMED = 10
 
 
-def write_sweep_alarm(run: Mapping[str, object], arn: str) -> Alarm:
-    """Write the alarm of a state of SweepScope; `found` is the output of a sweep whose queries have all ended."""
-    found, failure = part(run, "found"), part(run, "failure")
-    failed = [query for query in _queries(found) if "cause" in query]
-    starts = [str(window.get("startTime")) for window in _dicts(found.get("windows"))]
-    peaks = sorted((query for query in _queries(found) if query.get("finding")), key=_peak, reverse=True)
-    error = "" if found else short(failure.get("Error", "UnknownError"), 200)
-    subjects = [f"the sweep broke: {error}"] if error else []
-    subjects += [f"{len(failed)} of {len(_queries(found))} queries failed"] if failed else []
+def write_sweep_alarm(event: Fields) -> Alarm:
+    """Write the alarm of an execution of SweepScope: of its output, and of the step that broke.
+
+    The event has the output as `finding` where the execution stays green, else as `output`, where there is one.
+    """
+    output = object_field(event, "finding") or object_field(event, "output")
+    queries = objects_field(output, "queries")
+    starts = [str(window.get("startTime")) for window in objects_field(output, "windows")]
+    failed = [query for query in queries if "cause" in query]
+    peaks = sorted((query for query in queries if query.get("finding")), key=_peak_value, reverse=True)
+    step_failure = object_field(event, "stepFailure") or ({} if output else object_field(event, "failure"))
+    subjects = [] if output else [f"the sweep broke: {error_of(step_failure)}"]
+    subjects += [f"{len(failed)} of {len(queries)} queries failed"] if failed else []
     subjects += [f"{len(peaks)} findings, the highest {_name(peaks[0], starts)}"] if peaks else []
     lines = [
         f"Of a sweep of Network Flow Monitor queries: {'; '.join(subjects)}.",
         "",
-        *_about(found or part(part(run, "start"), "input")),
-        *_broken(failure),
-        *_failed(failed, starts),
-        *_found(peaks, run, starts),
-        f"Execution:  {arn}",
-        f"            {console_link(arn)}",
+        *_about(output),
+        *(input_lines(event) if not output else []),
+        "",
+        *_step_failure_lines(step_failure, object_field(event, "stop")),
+        *_failed_lines(failed, starts),
+        *_finding_lines(output, peaks, starts),
+        *execution_lines(event),
     ]
-    green = not (error or found.get("status") == "INCOMPLETE")
-    subject = f"Flowquery{' finding' * green}: {'; '.join(subjects)}"
-    return Alarm(ascii_text(subject)[:100].strip(), "\n".join(lines), finding=green)
+    is_finding = bool(object_field(event, "finding"))
+    return Alarm.of(f"Flowquery{' finding' * is_finding}: {'; '.join(subjects)}", lines, is_finding=is_finding)
 
 
-def sweep_finding_output(run: Mapping[str, object], own_cost: Mapping[str, object], region: str) -> dict[str, object]:
-    """Return the execution's output: that of the sweep, with `rankings` of its highest peaks, and the cost of all."""
-    found, ranked = part(run, "found"), part(part(run, "step"), "output")
-    before = ranked if _is_ranked(run) else found  # a ranking's cost takes in the sweep's
-    costs = [part(before, "cost"), own_cost, {"transitions": 2}]  # RaiseAlarm, ChooseEnd
-    rankings = _queries(ranked) if _is_ranked(run) else []
-    failure = part(run, "failure")
-    told = {"error": short(failure["Error"], 200), "cause": _cause(failure)} if failure else None
-    return {**found, "rankings": rankings, "rankingFailure": told, "cost": total_cost(costs, region)}
+def _about(output: Fields) -> list[str]:
+    if not output:
+        return []
+    windows = objects_field(output, "windows")
+    lines = [f"Scope:      {truncated(output.get('scopeId'), 200)}"]
+    if windows:
+        more = f" and {len(windows) - 1} more windows" if len(windows) > 1 else ""
+        times = f"{truncated(windows[0].get('startTime'), 40)} to {truncated(windows[0].get('endTime'), 40)}"
+        lines.append(f"Window:     {times}{more}")
+    objects = [stored for window in windows for stored in objects_field(window, "objects")][:MOST_NAMED]
+    return [*lines, *(f"Stored:     s3://{one.get('bucket')}/{truncated(one.get('key'), 300)}" for one in objects)]
 
 
-def _is_ranked(run: Mapping[str, object]) -> bool:
-    return "family" in part(part(run, "step"), "output")
-
-
-def _about(known: Output) -> list[str]:
-    """Say the scope, the window and the objects of an output, or of an input, in which anything may be anything."""
-    windows = _dicts(known.get("windows")) or [known]
-    first = windows[0]
-    more = f" and {len(windows) - 1} more windows" if len(windows) > 1 else ""
-    lines = [f"Scope:      {short(known.get('scopeId'), 200)}"]
-    if "startTime" in first:
-        lines.append(f"Window:     {short(first['startTime'], 40)} to {short(first.get('endTime'), 40)}{more}")
-    objects = [place for window in windows for place in _dicts(window.get("objects"))]
-    lines += [
-        f"Stored:     s3://{place.get('bucket')}/{short(place.get('key'), 300)}" for place in objects[:MOST_NAMED]
-    ]
-    return [*lines, ""]
-
-
-def _broken(failure: Mapping[str, object]) -> list[str]:
+def _step_failure_lines(failure: Fields, stop: Fields) -> list[str]:
     if not failure:
         return []
-    error = short(failure.get("Error", "UnknownError"), 200)
-    advice = ADVICE.get(error, ADVICE["*"])
-    return [
-        f"A step broke: {error}: {_cause(failure)}",
-        f"Likely:     {advice['likely']}",
-        f"Do next:    {advice['next']}",
-        "",
-    ]
+    error = error_of(failure)
+    lines = [f"A step broke: {error}: {cause_of(failure)}"]
+    if "Error" in stop:
+        lines.append(f"Stopped:    no, stopping failed too ({error_of(stop)}).")
+        lines.append("            Queries may be running until they end by themselves.")
+    return [*lines, *advice_lines(error), ""]
 
 
-def _failed(failed: list[Output], starts: list[str]) -> list[str]:
+def _failed_lines(failed: list[Fields], starts: list[str]) -> list[str]:
     if not failed:
         return []
     lines = ["Not succeeded:"]
@@ -93,47 +88,43 @@ def _failed(failed: list[Output], starts: list[str]) -> list[str]:
     lines += [f"  and {len(failed) - MOST_NAMED} more, in the execution's history"] if len(failed) > MOST_NAMED else []
     for error in dict.fromkeys(str(query["status"]) for query in failed):
         advice = ADVICE.get(error, ADVICE["*"])
-        lines += [f"{error}: {advice['likely']} {advice['next']}"]
+        lines.append(f"{error}: {advice['likely']} {advice['next']}")
     unclear = [_name(query, starts) for query in failed if query.get("unclear")]
-    more = f" and {len(unclear) - MOST_NAMED} more" if len(unclear) > MOST_NAMED else ""
-    of_these = f"{', '.join(unclear[:MOST_NAMED])}{more}"
-    lines += [f"Of these a query may run whose id nobody knows; it ends by itself: {of_these}"] if unclear else []
+    if unclear:
+        more = f" and {len(unclear) - MOST_NAMED} more" if len(unclear) > MOST_NAMED else ""
+        lines.append(
+            "The start of these had an unclear outcome. A query may be running whose id nobody knows; it ends by "
+            f"itself: {', '.join(unclear[:MOST_NAMED])}{more}"
+        )
     return [*lines, ""]
 
 
-def _found(peaks: list[Output], run: Mapping[str, object], starts: list[str]) -> list[str]:
+def _finding_lines(output: Fields, peaks: list[Fields], starts: list[str]) -> list[str]:
     if not peaks:
         return []
     lines = ["Peaks above alarmAbove:"]
     for query in peaks[:MOST_NAMED]:
-        peak = part(query, "peak")
+        peak = peak_of(query)
         lines.append(f"  {_name(query, starts)}: {peak.get('value')} {query.get('unit')} at {peak.get('timestamp')}")
-    if not _is_ranked(run):
-        return [*lines, "Top contributors could not be ranked.", ""]
-    for ranking in _queries(part(part(run, "step"), "output")):
-        lines += [f"{_name(ranking, starts)}:", *contributor_lines(ranking)]
+    failure = object_field(output, "rankingFailure")
+    lines += ranking_failure_lines(failure) if failure else []
+    for ranking in objects_field(output, "rankings"):
+        lines.append(f"{_name(ranking, starts)}:")
+        lines += (
+            ranking_failure_lines({"error": ranking.get("status"), "cause": ranking["cause"]})
+            if "cause" in ranking
+            else contributor_lines(objects_field(ranking, "topContributors"))
+        )
     return [*lines, ""]
 
 
-def _queries(output: Output) -> list[Output]:
-    return _dicts(output.get("queries"))
-
-
-def _dicts(values: object) -> list[Output]:
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
-
-
-def _name(query: Output, starts: list[str]) -> str:
-    """Say what was asked for, and of several windows which."""
+def _name(query: Fields, starts: list[str]) -> str:
+    """Name the query's selection, and of several windows which."""
     window = query.get("window")
-    which = f" {starts[window]}" if isinstance(window, int) and 1 < len(starts) > window else ""
-    return f"{query.get('metricName')} {query.get('destinationCategory')}{which}"
+    of_window = f" {starts[window]}" if isinstance(window, int) and 1 < len(starts) > window else ""
+    return f"{query.get('metricName')} {query.get('destinationCategory')}{of_window}"
 
 
-def _peak(query: Output) -> float:
-    value = part(query, "peak").get("value")
+def _peak_value(query: Fields) -> float:
+    value = peak_of(query).get("value")
     return value if isinstance(value, (int, float)) else 0.0
-
-
-def _cause(failure: Mapping[str, object]) -> str:
-    return short(cause_text(failure.get("Cause")), 2000)

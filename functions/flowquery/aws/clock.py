@@ -1,4 +1,4 @@
-"""The one clock of this package: it counts time spent and never tells the time of day."""
+"""The one clock of this package. It counts time spent and never tells the time of day."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    Seconds = Callable[[], float]
+
 monotonic = time.monotonic
 sleep = time.sleep
 
 
-def seconds_left(context: LambdaContext) -> Callable[[], float]:
-    """Return what tells how long the invocation may still take."""
+def remaining_seconds(context: LambdaContext) -> Seconds:
+    """Return a function that says how long the invocation may still take."""
     return lambda: context.get_remaining_time_in_millis() / 1000
 
 

@@ -1,4 +1,4 @@
-"""The only module that calls Network Flow Monitor."""
+"""Amazon CloudWatch Network Flow Monitor: queries that are started, checked, fetched and stopped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.model import ListShape, StringShape, StructureShape
 
-from flowquery.aws.session import CONFIG, named_errors
+from flowquery.aws.session import CONFIG, named_errors, service_model
 from flowquery.core.errors import MalformedReply, TransientFault
-from flowquery.core.inputs import is_id, is_status
-from flowquery.core.model import Family, Query, QueryRequest
-from flowquery.results.seen import Seen
+from flowquery.core.fields import is_id, is_status
+from flowquery.core.model import Family, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,100 +22,123 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel, Shape
     from mypy_boto3_networkflowmonitor import NetworkFlowMonitorClient
 
+    from flowquery.core.model import AllowedValues, QueryRequest
+
     Reply = Mapping[str, object]
+    GetPage = Callable[[Query, str | None], Reply]
 
-MAX_PAGES = 10_000
+MOST_PAGES = 10_000
+SERVICE = "networkflowmonitor"
 _PYTHON_TYPES: Mapping[str, type] = {"string": str, "double": float, "float": float, "integer": int, "long": int}
-
-# No operation takes a client token, so a second attempt of a start may be a second query; and a sweep has to see each
-# throttle.
-ONE_ATTEMPT = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
 
 @cache
-def client(config: Config = CONFIG) -> NetworkFlowMonitorClient:
-    """Return the client, made once. Region and endpoint come from the environment."""
-    made = boto3.client("networkflowmonitor", config=config)
-    made.meta.events.register("after-call.networkflowmonitor", _refuse_incomplete_reply)
-    return made
+def client(attempts: int) -> NetworkFlowMonitorClient:
+    """Return the client that sends each request so often at most. Region and endpoint come from the environment."""
+    config = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
+    new = boto3.client("networkflowmonitor", config=config)
+    new.meta.events.register(f"after-call.{SERVICE}", _refuse_incomplete_reply)
+    return new
 
 
-def allowed_values(family: Family = Family.DATA) -> Mapping[str, tuple[str, ...]]:
-    """Return the enums of a start request's members, from the botocore service model."""
-    return {name: tuple(s.enum) for name, s in _start_members(family).items() if isinstance(s, StringShape) and s.enum}
+@cache
+def allowed_values(family: Family = Family.DATA) -> AllowedValues:
+    """Return the enums of the members of the family's StartQuery, from the botocore service model."""
+    members = _start_members(family).items()
+    return {name: tuple(shape.enum) for name, shape in members if isinstance(shape, StringShape) and shape.enum}
 
 
-def start_query(scope_id: str, request: QueryRequest, family: Family = Family.DATA) -> Query:
-    """Start a query (the family's StartQuery), in one attempt; a limit is for the family that has one."""
-    members: dict[str, object] = {
-        "scopeId": scope_id,
-        "metricName": request.metric_name,
-        "destinationCategory": request.destination_category,
-        "startTime": request.start_time,
-        "endTime": request.end_time,
-    }
-    if request.limit is not None and "limit" in _start_members(family):
-        members["limit"] = request.limit
-    try:
-        reply = _call(family, "StartQuery", members, ONE_ATTEMPT)
-    except TransientFault as fault:
-        raise TransientFault(f"{fault}; a query may have been started, and a retry may start a second one") from fault
-    if not is_id(reply["queryId"]):
-        raise MalformedReply(f"StartQuery{family}: the reply's queryId cannot be used in a request")
-    return Query(scope_id, str(reply["queryId"]), family)
+class NetworkFlowMonitor:
+    """The operations of queries, by one client.
 
-
-def get_query_status(query: Query, config: Config | None = None) -> str:
-    """Return the status as the service says it (the family's GetQueryStatus).
-
-    The enum of the service model is not enforced: a newer status passes, for the caller to decide.
+    Each raises the errors of `flowquery.core.errors`.
     """
-    reply = _call(query.family, "GetQueryStatus", _ids(query), config)
-    if not is_status(reply["status"]):
-        raise MalformedReply(f"GetQueryStatus{query.family}: the reply's status is not a name")
-    return str(reply["status"])
+
+    def __init__(self, attempts: int = 2) -> None:
+        """Make the client now, at the start of the function.
+
+        One attempt where a second one does harm: no operation takes a client token, so a repeated start may be a second
+        query; and a sweep has to see each throttle.
+        """
+        self._attempts = attempts
+        client(attempts)
+
+    def start_query(self, scope_id: str, request: QueryRequest, family: Family = Family.DATA) -> Query:
+        """Start a query (the family's StartQuery). The limit is sent to the family that takes one."""
+        members: dict[str, object] = {
+            "scopeId": scope_id,
+            "metricName": request.selection.metric_name,
+            "destinationCategory": request.selection.destination_category,
+            "startTime": request.window.start_time,
+            "endTime": request.window.end_time,
+        }
+        if request.limit is not None and "limit" in _start_members(family):
+            members["limit"] = request.limit
+        try:
+            reply = self._call(family, "StartQuery", members)
+        except TransientFault as fault:
+            raise TransientFault(
+                f"{fault}; a query may have been started, and a retry may start a second one"
+            ) from fault
+        if not is_id(reply["queryId"]):
+            raise MalformedReply(f"StartQuery{family}: the reply's queryId cannot be used in a request")
+        return Query(scope_id, str(reply["queryId"]), family)
+
+    def get_query_status(self, query: Query) -> str:
+        """Return the status as the service says it (the family's GetQueryStatus).
+
+        The enum of the service model is not enforced: a newer status passes, for the caller to decide.
+        """
+        reply = self._call(query.family, "GetQueryStatus", _ids(query))
+        if not is_status(reply["status"]):
+            raise MalformedReply(f"GetQueryStatus{query.family}: the reply's status is not a name")
+        return str(reply["status"])
+
+    def stop_query(self, query: Query) -> None:
+        """Stop a query (the family's StopQuery)."""
+        self._call(query.family, "StopQuery", _ids(query))
+
+    def results_page(self, query: Query, token: str | None = None) -> Reply:
+        """Return one page of the results (the family's GetQueryResults)."""
+        return self._call(query.family, "GetQueryResults", {**_ids(query), **({"nextToken": token} if token else {})})
+
+    def results_pages(self, query: Query) -> Iterator[Reply]:
+        """Yield all pages of the results, or raise."""
+        return all_pages(query, self.results_page)
+
+    def _call(self, family: Family, verb: str, members: Mapping[str, object]) -> Reply:
+        operation = xform_name(f"{verb}{family}")
+        with named_errors():
+            return cast("Reply", getattr(client(self._attempts), operation)(**members))
 
 
-def stop_query(query: Query, config: Config | None = None) -> None:
-    """Stop a query (the family's StopQuery)."""
-    _call(query.family, "StopQuery", _ids(query), config)
+def all_pages(query: Query, get_page: GetPage) -> Iterator[Reply]:
+    """Yield all pages of the results (the family's GetQueryResults), or raise.
 
-
-def results_page(query: Query, token: str | None = None, config: Config | None = None) -> Reply:
-    """Return one page of the results (the family's GetQueryResults)."""
-    request = {**_ids(query), **({"nextToken": token} if token else {})}
-    return _call(query.family, "GetQueryResults", request, config)
-
-
-def results_pages(query: Query, get: Callable[[Query, str | None], Reply] = results_page) -> Iterator[Reply]:
-    """Yield the pages of the results (the family's GetQueryResults), every one or an error.
-
-    botocore's paginator ends early and quietly on a cut page, and never on tokens that alternate.
+    botocore's paginator ends early and silently on a cut page, and never ends on tokens that alternate. Here a token is
+    compared with one that is remembered, which changes at each power of two, so any cycle is found.
     """
-    token, tokens = None, Seen()
-    while True:
-        page = get(query, token)
+    token, remembered = None, None
+    for number in range(1, MOST_PAGES + 1):
+        page = get_page(query, token)
         yield page
         token = cast("str | None", page.get("nextToken"))
         if not token:
             return
         urlsplit.cache_clear()  # type: ignore[attr-defined]  # it keeps addresses, and none comes twice
-        if len(tokens) == MAX_PAGES or not tokens.add(token):
-            raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {len(tokens) + 2})")
+        if token == remembered:
+            break
+        if number & (number - 1) == 0:
+            remembered = token
+    raise MalformedReply(f"GetQueryResults{query.family}: the pages do not end (page {number})")
 
 
 def _ids(query: Query) -> dict[str, str]:
     return {"scopeId": query.scope_id, "queryId": query.query_id}
 
 
-def _call(family: Family, verb: str, members: Mapping[str, object], config: Config | None = None) -> Reply:
-    made = client() if config is None else client(config)  # the one that handlers make at their start, not a second
-    with named_errors():
-        return cast("Reply", getattr(made, xform_name(f"{verb}{family}"))(**members))
-
-
 def _start_members(family: Family) -> Mapping[str, Shape]:
-    request = client().meta.service_model.operation_model(f"StartQuery{family}").input_shape
+    request = service_model(SERVICE).operation_model(f"StartQuery{family}").input_shape
     return request.members if request else {}
 
 
@@ -143,7 +165,7 @@ def _first_problem(value: object, shape: Shape, path: str) -> str | None:
         missing = [name for name in shape.required_members if value.get(name) is None]
         if missing:
             return f"{path}: {missing[0]} is missing"
-        parts = ((value[name], part, f"{path}.{name}") for name, part in shape.members.items() if name in value)
+        parts = ((value[name], member, f"{path}.{name}") for name, member in shape.members.items() if name in value)
     elif isinstance(shape, ListShape):
         if not isinstance(value, list):
             return f"{path}: not a list"

@@ -1,10 +1,10 @@
-"""What every AWS call shares: timeouts, attempts, and names for everything that can go wrong."""
+"""What every AWS call shares: timeouts, attempts, and a named error for everything that can go wrong."""
 
 from __future__ import annotations
 
 import base64
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import boto3
@@ -29,7 +29,9 @@ from flowquery.core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The SDK tries twice at most; the state machine's Retry does the rest, where it is seen and bounded.
+    from botocore.model import ServiceModel
+
+# The SDK makes two attempts at most. The state machine's Retry does the rest, where it is visible and bounded.
 CONFIG = Config(
     connect_timeout=2,
     read_timeout=5,
@@ -37,13 +39,20 @@ CONFIG = Config(
     user_agent_extra="flowquery",
 )
 
-# All series of a window have the same timestamps, and reading one takes longer than all else that a row needs. The
-# SDK makes a parser for each reply: one with a blob parser of its own is a cycle, which stays until Python collects.
+# All series of a window have the same timestamps, and parsing one takes longer than all else that a row needs. The SDK
+# makes a parser for each reply. One with a blob parser of its own is a reference cycle, which stays until a collection.
 _session = botocore.session.get_session()
 _session.get_component("response_parser_factory").set_parser_defaults(
     timestamp_parser=lru_cache(4096)(parse_timestamp), blob_parser=base64.b64decode
 )
 boto3.setup_default_session(botocore_session=_session)
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    """Return the botocore service model, without a client."""
+    return _session.get_service_model(service)
+
 
 _ERROR_BY_CODE: dict[str, type[FlowqueryError]] = {
     "AccessDeniedException": AccessDenied,

@@ -1,6 +1,17 @@
 """The errors that functions raise.
 
-A class name is what Lambda reports as `errorType` and what Retry and Catch of the state machines match on, so these
+    FlowqueryError
+    ├── InvalidInput        the event cannot be used; no request was sent
+    ├── Throttled           the service asked to slow down; retried
+    ├── TransientFault      the service or the network failed; retried
+    ├── AccessDenied        the credentials or the policy do not allow the call
+    ├── QuotaExceeded       the account is at a limit of the service
+    ├── InvalidRequest      the service refused the request
+    ├── MalformedReply      a reply is not what the service model says
+    ├── ResultsExpired      the service has no results for the query
+    └── ResultsTooLarge     the results do not fit the function's disk or time
+
+A class name is what Lambda reports as `errorType`, and what Retry and Catch of the state machines match on. So these
 names are a contract: see `schemas/errors.json`.
 """
 
@@ -10,7 +21,7 @@ class FlowqueryError(Exception):
 
 
 class InvalidInput(FlowqueryError):
-    """The event cannot be used; no request was sent. Never retried."""
+    """The event cannot be used. No request was sent. Never retried."""
 
 
 class Throttled(FlowqueryError):
@@ -18,28 +29,28 @@ class Throttled(FlowqueryError):
 
 
 class TransientFault(FlowqueryError):
-    """A timeout, a broken connection or a 5xx of the service. Retried."""
+    """A timeout, a broken connection, or a 5xx of the service. Retried."""
 
 
 class AccessDenied(FlowqueryError):
-    """The credentials or the policy do not allow the call, or the scope belongs to somebody else."""
+    """The credentials or the policy do not allow the call, or the scope belongs to another account."""
 
 
 class QuotaExceeded(FlowqueryError):
-    """The account is at a limit of the service, such as the number of queries at once."""
+    """The account is at a limit of the service, such as the number of concurrent queries."""
 
 
 class InvalidRequest(FlowqueryError):
-    """The service refused the request, such as an unknown query id."""
+    """The service refused the request, for example because of an unknown query id."""
 
 
 class MalformedReply(FlowqueryError):
-    """A reply without what the service model requires, or with what cannot be true; nothing of it is used."""
+    """A reply lacks what the service model requires, or holds what cannot be true. Nothing of it is used."""
 
 
 class ResultsExpired(FlowqueryError):
-    """The service has no results for this query (any more)."""
+    """The service has no results for this query, or no longer has them."""
 
 
 class ResultsTooLarge(FlowqueryError):
-    """The results do not fit the function's disk or time; nothing was stored."""
+    """The results do not fit the function's disk or time. Nothing was stored."""

@@ -1,14 +1,22 @@
-"""What the functions talk about. Standard library only."""
+"""The vocabulary: queries, what they ask for, and what they answer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowquery.core.errors import InvalidInput
+from flowquery.core.fields import parse_choice, parse_id, parse_object, parse_time, parse_whole_within
+from flowquery.core.limits import LABEL_LENGTH, RANKING_LIMIT
+from flowquery.core.text import timestamp_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    Fields = Mapping[str, object]
+    AllowedValues = Mapping[str, tuple[str, ...]]
 
 
 class Status(StrEnum):
@@ -31,131 +39,101 @@ class Family(StrEnum):
     DATA = "WorkloadInsightsTopContributorsData"
     RANKING = "WorkloadInsightsTopContributors"
 
+    @classmethod
+    def parse(cls, fields: Fields) -> Family:
+        if fields.get("family") is None:
+            return cls.DATA
+        return cls(parse_choice(fields, "family", tuple(cls)))
+
+    def to_json(self) -> dict[str, str]:
+        """Return the field `family`, which outputs have where it is not the default."""
+        return {} if self is Family.DATA else {"family": self.value}
+
 
 @dataclass(frozen=True)
 class Query:
+    """A query that was started."""
+
     scope_id: str
     query_id: str
     family: Family = Family.DATA
 
+    @classmethod
+    def parse(cls, fields: Fields) -> Query:
+        return cls(parse_id(fields, "scopeId"), parse_id(fields, "queryId"), Family.parse(fields))
+
     def to_json(self) -> dict[str, str]:
-        named = {} if self.family is Family.DATA else {"family": self.family.value}
-        return {"scopeId": self.scope_id, "queryId": self.query_id, **named}
+        return {"scopeId": self.scope_id, "queryId": self.query_id, **self.family.to_json()}
 
 
-SELECTION_FIELDS = ("metricName", "destinationCategory", "startTime", "endTime")
+class Selection(NamedTuple):
+    """A metric and a destination category."""
+
+    metric_name: str
+    destination_category: str
+
+    @classmethod
+    def parse(cls, fields: Fields, allowed: AllowedValues) -> Selection:
+        """Read it; `allowed` has the enums of the service model."""
+        return cls(
+            parse_choice(fields, "metricName", allowed["metricName"]),
+            parse_choice(fields, "destinationCategory", allowed["destinationCategory"]),
+        )
+
+    def to_json(self) -> dict[str, str]:
+        return {"metricName": self.metric_name, "destinationCategory": self.destination_category}
+
+
+class Window(NamedTuple):
+    """From a time up to another, in UTC, whole seconds."""
+
+    start_time: datetime
+    end_time: datetime
+
+    @classmethod
+    def parse(cls, value: object, name: str = "the event") -> Window:
+        fields = parse_object(value, name)
+        window = cls(parse_time(fields, "startTime"), parse_time(fields, "endTime"))
+        if window.end_time <= window.start_time:
+            raise InvalidInput(f"endTime: expected a time after startTime, got {fields['endTime']!r}")
+        return window
+
+    def to_json(self) -> dict[str, str]:
+        return {"startTime": timestamp_text(self.start_time), "endTime": timestamp_text(self.end_time)}
+
+
+REQUEST_FIELDS = ("metricName", "destinationCategory", "startTime", "endTime")
 
 
 @dataclass(frozen=True)
 class QueryRequest:
-    """What a query asks for: one metric and one destination category over a window of time, in UTC.
+    """What StartQuery takes: a selection over a window, and for a ranking the number of rows.
 
-    `limit` is the number of ranked rows, for the family that takes one; None leaves it to the service.
+    A `limit` of None leaves the number of rows to the service.
     """
 
-    metric_name: str
-    destination_category: str
-    start_time: datetime
-    end_time: datetime
+    selection: Selection
+    window: Window
     limit: int | None = None
 
+    @classmethod
+    def parse(cls, fields: Fields, allowed: AllowedValues, default_limit: int | None = None) -> QueryRequest:
+        selection, window = Selection.parse(fields, allowed), Window.parse(fields)
+        if fields.get("limit") is None:
+            return cls(selection, window, default_limit)
+        return cls(selection, window, parse_whole_within(fields, "limit", RANKING_LIMIT))
+
     def to_json(self) -> dict[str, str]:
-        return {
-            "metricName": self.metric_name,
-            "destinationCategory": self.destination_category,
-            "startTime": timestamp_text(self.start_time),
-            "endTime": timestamp_text(self.end_time),
-        }
-
-
-@dataclass(frozen=True)
-class Poll:
-    """What is known about the watching of one query; handed back by the caller, so no store is needed.
-
-    Attributes
-    ----------
-    wait_seconds
-        Advice: how long to wait before the next check, whole seconds. Already counted in `elapsed_seconds`.
-    exhausted
-        The query goes on but the budget is spent.
-    elapsed_seconds
-        Budget spent so far: time held, waits granted, retries charged.
-    checks
-        Status calls that were made, failed ones included.
-    observed
-        How often each status, and each absorbed fault, was seen.
-    transitions
-        State transitions that watching took so far: two for each answer, one for each wait and each retry.
-    requests, gb_seconds
-        Invocations of the status step so far, failed attempts included, and what those that answered took of memory
-        and time.
-    """
-
-    wait_seconds: int = 0
-    exhausted: bool = False
-    elapsed_seconds: float = 0.0
-    checks: int = 0
-    observed: Mapping[str, int] = field(default_factory=dict)
-    transitions: int = 0
-    requests: int = 0
-    gb_seconds: float = 0.0
-
-    def plus(self, transitions: int, requests: int, gb_seconds: float) -> Poll:
-        """Return it with what a step took."""
-        return replace(
-            self,
-            transitions=self.transitions + transitions,
-            requests=self.requests + requests,
-            gb_seconds=self.gb_seconds + gb_seconds,
-        )
-
-    @property
-    def last_status(self) -> str | None:
-        """The status to go by while looks fail: QUEUED or RUNNING, for after any other there is no next look."""
-        return next((status for status in (Status.RUNNING, Status.QUEUED) if status in self.observed), None)
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "waitSeconds": self.wait_seconds,
-            "exhausted": self.exhausted,
-            "elapsedSeconds": round(self.elapsed_seconds, 3),
-            "checks": self.checks,
-            "observed": dict(self.observed),
-            "transitions": self.transitions,
-            "requests": self.requests,
-            "gbSeconds": round(self.gb_seconds, 3),
-        }
+        return {**self.selection.to_json(), **self.window.to_json()}
 
 
 @dataclass(frozen=True)
 class Peak:
-    """The highest value; its label is cut in JSON, since it goes into an object's metadata, of which S3 takes 2 KB."""
+    """The highest value, in the unit of the results."""
 
     value: float
     label: str
     timestamp: str
 
     def to_json(self) -> dict[str, object]:
-        return {"value": self.value, "label": self.label[:100], "timestamp": self.timestamp}
-
-
-@dataclass(frozen=True)
-class Run:
-    """An execution of RunQuery; times in UTC, the output, error and cause of one that was looked at alone."""
-
-    name: str
-    status: str
-    started: datetime
-    seconds: float | None = None
-    output: Mapping[str, object] = field(default_factory=dict)
-    error: str = ""
-    cause: str = ""
-
-
-def ascii_text(text: str) -> str:
-    return "".join(character if character.isascii() and character.isprintable() else "?" for character in text)
-
-
-def timestamp_text(moment: datetime) -> str:
-    """ISO 8601 in UTC with a `Z`, the form of every timestamp in outputs and stored rows."""
-    return moment.isoformat().replace("+00:00", "Z")
+        return {"value": self.value, "label": self.label[:LABEL_LENGTH], "timestamp": self.timestamp}

@@ -1,4 +1,4 @@
-"""How fast requests may follow each other: a token bucket whose rate yields to throttles. Standard library only."""
+"""How fast requests may follow each other: a token bucket whose rate falls at throttles and rises again."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Pace:
-    """A rate that falls by a tenth at each throttle and rises evenly again, up to what was asked for.
+    """A rate that falls by a tenth at each throttle and rises evenly again, up to the ceiling.
 
-    The service's limit is not documented, so the rate has to find it; it stays within a tenth of it then. Times are
-    seconds of the sweep's budget.
+    The service's limit is not documented, so the rate has to find it. It then stays within a tenth of the limit. Times
+    are seconds of the sweep's budget.
 
     Attributes
     ----------
     ceiling
-        Requests a second that were asked for.
+        The requests a second of the input.
     rate
-        Requests a second at present.
+        The requests a second at present.
     next_at
-        When the next request is due, were all evenly spaced.
+        When the next request is due, if all are evenly spaced.
     """
 
     ceiling: float
@@ -29,7 +29,7 @@ class Pace:
     DECREASE = 0.9
     INCREASE = 0.01  # of the ceiling, a second
     LEAST = 0.02  # of the ceiling
-    BURST_SECONDS = 1.0  # what slow calls held up is made up for, by so much
+    BURST_SECONDS = 1.0  # so much of the delay by slow calls is made up for
 
     @property
     def ready_at(self) -> float:
@@ -43,7 +43,7 @@ class Pace:
         return replace(self, rate=rate, next_at=due + 1 / rate)
 
     def without_burst(self, now: float) -> Pace:
-        """Return the pace after requests up to `now` of which nobody knows the number."""
+        """Return the pace after an unknown number of requests up to `now`."""
         return replace(self, next_at=max(self.next_at, now + self.BURST_SECONDS + 1 / self.rate))
 
     def throttled(self, now: float) -> Pace:

@@ -1,4 +1,4 @@
-"""What a run cost, counted from what happened."""
+"""What an execution costs, counted from what happened."""
 
 from __future__ import annotations
 
@@ -7,103 +7,87 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowquery.core.inputs import parse_amount, parse_count, parse_object, parse_poll
+from flowquery.core import transitions
+from flowquery.core.fields import parse_amount, parse_count
+from flowquery.polling.state import Poll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from flowquery.core.model import Poll
-
-# US dollars by Region, as data that can be replaced; in a Region that is not in it a run tells no dollars.
+# US dollars by Region, as data that can be replaced; in a Region that it lacks, an execution has no dollars.
 PRICES: Mapping[str, Mapping[str, Mapping[str, float]]] = json.loads(
     Path(__file__).with_name("prices.json").read_text("utf-8")
 )
-# ReceiveInput, ChooseQuery, ApplyDefaults, GetQueryResults, ChooseFinding, QuerySucceeded: once in every run that
-# succeeds. A ranking takes as many: RankContributors, ApplyDefaults, GetQueryResults, ChooseFinding, RaiseAlarm,
-# ChooseFailure; and FindingReported stands for QuerySucceeded.
-FIXED_TRANSITIONS = 6
+COUNTED = ("checks", "transitions", "requests", "gbSeconds")
 
 
-def dollars(region: str, transitions: int, requests: int, spent_gb_seconds: float) -> float | None:
+def dollars(region: str, state_transitions: int, requests: int, gb_seconds: float) -> float | None:
     """Return US dollars at the prices of the Region, or None where they are not known."""
     prices = PRICES["regions"].get(region)
     if prices is None:
         return None
-    standing = transitions * prices["standardTransition"] + requests * prices["lambdaRequest"]
-    return round(standing + spent_gb_seconds * prices["lambdaGbSecondArm64"], 7)
+    counted = state_transitions * prices["standardTransition"] + requests * prices["lambdaRequest"]
+    return round(counted + gb_seconds * prices["lambdaGbSecondArm64"], 7)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run took before the invocation that ends it.
+    """What an execution of RunQuery took before the invocation of GetQueryResults.
 
     Attributes
     ----------
     poll
-        Of the watching.
-    starts
-        Invocations that started the query, failed attempts included: none where it was handed in.
+        What watching took.
+    start_requests, start_gb_seconds
+        What StartQuery took, failed attempts included.
     retries
-        Of the last state's own Task.
-    start_gb_seconds
-        Of the invocation that started the query.
+        Of GetQueryResults itself.
     """
 
     poll: Poll
-    starts: int
-    retries: int
+    start_requests: int
     start_gb_seconds: float
+    retries: int
 
     @classmethod
-    def parse(cls, event: object) -> Usage:
-        """Read the input of GetQueryResults; `starts`, and what comes with it, is there where RunQuery started it."""
-        fields = parse_object(event)
+    def parse(cls, fields: Mapping[str, object]) -> Usage:
+        """Read the input of GetQueryResults."""
         return cls(
-            poll=parse_poll(fields),
-            starts=sum(parse_count(fields, name, 0) for name in ("starts", "startRetryCount")),
+            poll=Poll.parse(fields),
+            start_requests=parse_count(fields, "startRequests", 0),
+            start_gb_seconds=parse_amount(fields, "gbSeconds", 0),
             retries=parse_count(fields, "retryCount", 0),
-            start_gb_seconds=parse_amount(fields, "startGbSeconds", 0),
         )
 
 
-def run_cost(spent: Usage, own_gb_seconds: float, region: str) -> dict[str, object]:
-    """Return `{"checks", "transitions", "requests", "gbSeconds", "dollars"}` of a run that succeeds.
+def query_cost(usage: Usage, own_gb_seconds: float, region: str, *, finding: bool) -> dict[str, object]:
+    """Return `{"checks", "transitions", "requests", "gbSeconds", "dollars"}` of an execution that succeeds.
 
-    Step Functions counts each retry as a transition. Lambda's initialisation, and the time of attempts that failed, are
-    told by its own reports alone, so they are not in `gbSeconds`.
+    Step Functions counts each retry as a transition. `gbSeconds` are those of invocations that answered: Lambda alone
+    reports its initialisation and the time of attempts that failed. A finding adds the states and the invocation that
+    report it; RankContributors adds what its own attempts took.
     """
-    poll, tries = spent.poll, spent.starts + spent.retries
+    poll, attempts = usage.poll, usage.start_requests + usage.retries
+    steps = transitions.QUERY_RESULTS + (transitions.QUERY_FINDING if finding else 0)
     counted = {
         "checks": poll.checks,
-        "transitions": FIXED_TRANSITIONS + poll.transitions + tries,
-        "requests": poll.requests + tries + 1,
-        "gbSeconds": round(poll.gb_seconds + spent.start_gb_seconds + own_gb_seconds, 3),
+        "transitions": attempts + poll.transitions + steps,
+        "requests": attempts + poll.requests + 1 + (1 if finding else 0),
+        "gbSeconds": poll.gb_seconds + usage.start_gb_seconds + own_gb_seconds,
     }
     return priced(counted, region)
 
 
-def invocation_cost(event: object, spent_gb_seconds: float) -> dict[str, object]:
-    """Return the cost of the invocation that answers this, and of the attempts before it (`retryCount`)."""
-    retries = parse_count(parse_object(event), "retryCount", 0)
-    return {"transitions": retries, "requests": 1 + retries, "gbSeconds": spent_gb_seconds}
-
-
 def total_cost(costs: Iterable[Mapping[str, object]], region: str) -> dict[str, object]:
-    """Return the sum of costs, priced anew; what one of them lacks counts as nothing."""
-    total = dict.fromkeys(("checks", "transitions", "requests", "gbSeconds"), 0.0)
+    """Return the sum of costs, priced anew. A member that one of them lacks counts as nothing."""
+    total = dict.fromkeys(COUNTED, 0.0)
     for cost in costs:
-        total |= {name: total[name] + value for name in total if isinstance(value := cost.get(name), (int, float))}
-    counts = {name: int(total[name]) for name in ("checks", "transitions", "requests")}
-    return priced({**counts, "gbSeconds": round(total["gbSeconds"], 3)}, region)
+        total |= {name: total[name] + value for name in COUNTED if isinstance(value := cost.get(name), (int, float))}
+    return priced(total, region)
 
 
 def priced(counted: Mapping[str, float], region: str) -> dict[str, object]:
+    cost: dict[str, object] = {name: int(counted[name]) for name in ("checks", "transitions", "requests")}
+    cost["gbSeconds"] = round(counted["gbSeconds"], 3)
     price = dollars(region, int(counted["transitions"]), int(counted["requests"]), counted["gbSeconds"])
-    return dict(counted) if price is None else {**counted, "dollars": price}
-
-
-def measure_run(spent: Usage, cost: Mapping[str, object], measure: Callable[[str, float], object]) -> None:
-    """Tell what a run took: the seconds until its query's end was seen, and its dollars, where they are known."""
-    measure("QuerySeconds", spent.poll.elapsed_seconds)
-    if isinstance(price := cost.get("dollars"), float):
-        measure("RunDollars", price)
+    return cost if price is None else {**cost, "dollars": price}

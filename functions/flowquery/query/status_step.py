@@ -1,4 +1,4 @@
-"""One invocation of the status step: look, hold, answer."""
+"""One invocation of the status step: check, hold, answer."""
 
 from __future__ import annotations
 
@@ -7,94 +7,104 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.aws import clock
+from flowquery.core import transitions
 from flowquery.core.errors import Throttled, TransientFault
-from flowquery.core.inputs import parse_count, parse_object, parse_poll, parse_query, parse_seconds
-from flowquery.core.model import ENDED
-from flowquery.polling.policy import POLICY, Limits, charge_retries, count_check, decide
+from flowquery.core.fields import parse_count, parse_object, parse_within
+from flowquery.core.limits import HOLD_SECONDS, TIMEOUT_SECONDS
+from flowquery.core.model import ENDED, Query
+from flowquery.polling.policy import POLICY, Hold, charge_retries, decide
+from flowquery.polling.state import Poll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from flowquery.core.model import Poll, Query
-
-    Look = Callable[[Query], str]
+    GetStatus = Callable[[Query], str]
     Seconds = Callable[[], float]
     Measure = Callable[[str, float], object]
 
 
-class Watch(NamedTuple):
-    """The input of the status step, checked."""
+class StatusRequest(NamedTuple):
+    """The input of the status step, checked. Other fields are ignored, since a caller may pass its whole state."""
 
     query: Query
     poll: Poll
-    hold_seconds: float
-    timeout_seconds: float
+    hold_seconds: float = 0.0
+    timeout_seconds: float = TIMEOUT_SECONDS.default
     retry_count: int = 0
 
     @classmethod
-    def parse(cls, event: object) -> Watch:
-        query, fields = parse_query(event), parse_object(event)
-        return cls(query, parse_poll(fields), *parse_knobs(fields), parse_count(fields, "retryCount", 0))
-
-
-def parse_knobs(fields: Mapping[str, object]) -> tuple[float, float]:
-    """Return holdSeconds (0: look once) and timeoutSeconds, the budget for the whole query."""
-    # A Lambda function runs for 900 s at most.
-    hold_seconds = parse_seconds(fields, "holdSeconds", 0, at_least=0, at_most=840)
-    return hold_seconds, parse_seconds(fields, "timeoutSeconds", 1800, at_least=1, at_most=86_400)
+    def parse(cls, event: object) -> StatusRequest:
+        fields = parse_object(event)
+        return cls(
+            query=Query.parse(fields),
+            poll=Poll.parse(fields),
+            hold_seconds=parse_within(fields, "holdSeconds", HOLD_SECONDS, 0),
+            timeout_seconds=parse_within(fields, "timeoutSeconds", TIMEOUT_SECONDS),
+            retry_count=parse_count(fields, "retryCount", 0),
+        )
 
 
 def watch(
-    request: Watch, look: Look, remaining: Seconds, memory_mb: str | int = 128, measure: Measure = lambda *_: None
+    request: StatusRequest,
+    get_status: GetStatus,
+    remaining: Seconds,
+    memory_mb: str | int = 128,
+    measure: Measure = lambda *_: None,
 ) -> dict[str, object]:
-    """Look at the query until it has ended, the hold is over, or the budget is spent.
+    """Check the query until it has ended, the hold is over, or the budget is spent.
 
-    Throttled and TransientFault of `look` are absorbed, counted and spent; raised only where the hold ends and no
-    status was ever seen. Whatever else it raises is raised at once. `measure` is told what an answer took.
+    Throttled and TransientFault of `get_status` are absorbed and counted, and their time is charged. They are raised
+    only where the hold ends and no status was ever observed. Any other error is raised at once. `measure` gets the
+    metrics of an answer.
     """
-    started = clock.monotonic()
-    if request.retry_count:  # the look that failed was just now, and the backoff before a retry may be next to nothing
+    began = clock.monotonic()
+    if request.retry_count:  # the check that failed was just now, and the backoff before a retry may be next to nothing
         clock.sleep(POLICY.shortest_interval)
-    hold = max(min(request.hold_seconds, remaining() - POLICY.slowest_call), 0.0)
+    longest_hold = max(min(request.hold_seconds, remaining() - POLICY.slowest_call), 0.0)
     poll = charge_retries(request.poll, request.retry_count, request.hold_seconds)
-    status, faults, last_seen = poll.last_status, 0, started - _unwatched(request.poll, poll)
+    status, faults, last_observed = poll.last_status, 0, began - _unwatched(request.poll, poll)
     while True:
-        began, (seen, fault) = clock.monotonic(), _look(look, request.query)
-        status, faults, now = seen or status, faults + 1 if fault else 0, clock.monotonic()
-        poll = count_check(poll, seen or type(fault).__name__)
-        spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - started)
-        limits = Limits(hold, request.timeout_seconds, now - started, now - began, faults)
-        decision = decide(status, spent, limits, random.random())  # noqa: S311 jitter is no secret
-        if decision.look_after is not None:
-            clock.sleep(decision.look_after)
-            last_seen = last_seen if fault else began
+        check_began = clock.monotonic()
+        observed, fault = _check(get_status, request.query)
+        now = clock.monotonic()
+        status, faults = observed or status, faults + 1 if fault else 0
+        poll = poll.with_check(observed or type(fault).__name__)
+        spent = replace(poll, elapsed_seconds=poll.elapsed_seconds + now - began)
+        hold = Hold(longest_hold, request.timeout_seconds, now - began, now - check_began, faults)
+        decision = decide(status, spent, hold, random.random())  # noqa: S311 jitter is no secret
+        if decision.check_after is not None:
+            clock.sleep(decision.check_after)
+            last_observed = last_observed if fault else check_began
         elif fault and status is None:
             raise fault
         else:
-            _tell(measure, request.poll, poll, now - last_seen if seen in ENDED and poll.last_status else None)
-            answer = _answer(request, decision.poll, clock.gb_seconds(started, memory_mb))
+            lag = now - last_observed if observed in ENDED and poll.last_status else None
+            _measure_checks(measure, request.poll, poll, lag)
+            answer = _charged(decision.poll, request.retry_count, clock.gb_seconds(began, memory_mb))
             return {**request.query.to_json(), "status": status, "poll": answer.to_json()}
 
 
-def _answer(request: Watch, poll: Poll, used: float) -> Poll:
-    return replace(poll, requests=poll.requests + 1 + request.retry_count, gb_seconds=poll.gb_seconds + used)
+def _charged(poll: Poll, retry_count: int, gb_seconds: float) -> Poll:
+    """Return the poll with what this answer, its retries and the wait that it advises take."""
+    taken = transitions.STATUS_ANSWER + retry_count + (transitions.WAIT if poll.wait_seconds else 0)
+    return poll.plus(taken, 1 + retry_count, gb_seconds)
 
 
 def _unwatched(before: Poll, charged: Poll) -> float:
-    """Return the seconds since the last answer: the wait that it asked for, and what retries were charged."""
+    """Return the seconds since the last answer: the wait that it advised, and what retries were charged."""
     return before.wait_seconds + charged.elapsed_seconds - before.elapsed_seconds
 
 
-def _tell(measure: Measure, before: Poll, after: Poll, lag: float | None) -> None:
-    """Tell what this answer adds; the lag is how long the query had ended, at most, before that was seen."""
+def _measure_checks(measure: Measure, before: Poll, after: Poll, lag: float | None) -> None:
+    """Measure what this answer adds. The lag is how long the query had ended, at most, before that was observed."""
     measure("StatusChecks", after.checks - before.checks)
     measure("Throttles", after.observed.get("Throttled", 0) - before.observed.get("Throttled", 0))
     if lag is not None:
         measure("DetectionLag", round(lag, 3))
 
 
-def _look(look: Look, query: Query) -> tuple[str | None, Throttled | TransientFault | None]:
+def _check(get_status: GetStatus, query: Query) -> tuple[str | None, Throttled | TransientFault | None]:
     try:
-        return look(query), None
+        return get_status(query), None
     except (Throttled, TransientFault) as fault:
         return None, fault

@@ -1,4 +1,4 @@
-"""What a page of results becomes: rows of one of the two tables, a line of JSON each."""
+"""From a page of results to rows: a line of JSON each, of the table of its family."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from datetime import UTC
 from typing import TYPE_CHECKING, cast
 
 from flowquery.core.errors import MalformedReply, ResultsTooLarge
-from flowquery.core.model import SELECTION_FIELDS, Family, timestamp_text
+from flowquery.core.model import REQUEST_FIELDS, Family
+from flowquery.core.text import timestamp_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_networkflowmonitor.type_defs import (
-        GetQueryResultsWorkloadInsightsTopContributorsDataOutputTypeDef as ResultsPage,
+        GetQueryResultsWorkloadInsightsTopContributorsDataOutputTypeDef as DataPage,
     )
-    from mypy_boto3_networkflowmonitor.type_defs import WorkloadInsightsTopContributorsDataPointTypeDef as Series
+    from mypy_boto3_networkflowmonitor.type_defs import WorkloadInsightsTopContributorsDataPointTypeDef as DataPoint
 
-    from flowquery.results.spool import ResultsRequest
+    from flowquery.results.request import ResultsRequest
 
     Page = Mapping[str, object]
     Contributor = Mapping[str, object]
+    ToBatches = Callable[[ResultsRequest, Page, int], Iterator["Batch"]]
 
-MOST_RANKED = 10_000  # a query takes a limit of 500 at most
+MOST_CONTRIBUTORS = 10_000  # a query takes a limit of 500 at most
 # The members of a row, from the botocore service model (`WorkloadInsightsTopContributorsRow`); none is required there.
-MEMBERS = (
+CONTRIBUTOR_MEMBERS = (
     "accountId",
     "localRegion",
     "localAz",
@@ -43,7 +45,7 @@ MEMBERS = (
 class Batch:
     """Rows of a page that have one label: their lines, and what the summary takes from them.
 
-    Rows of a family without a time series have no `timestamps`; a ranked row is a `contributor`.
+    Rows of a ranking have no `timestamps`, and each is a batch of its own, with its `contributor`.
     """
 
     label: str
@@ -53,32 +55,20 @@ class Batch:
     contributor: Contributor | None = None
 
 
-@dataclass(frozen=True)
-class Table:
-    """Where the rows of a family of results go, and how a page becomes rows, which knows how many came before it.
-
-    What a table holds that is `ranked` depends on the limit of the query.
-    """
-
-    prefix: str
-    batches: Callable[[ResultsRequest, Page, int], Iterator[Batch]]
-    ranked: bool = False
-
-
-def series_batches(fetch: ResultsRequest, page: Page, _: int) -> Iterator[Batch]:
+def data_batches(request: ResultsRequest, page: Page, _: int) -> Iterator[Batch]:
     """Yield the rows of each series of WorkloadInsightsTopContributorsData, as `schemas/results.row.json` says.
 
-    Labels are verbatim and values as `repr` writes them, which reads back as the same number.
+    Labels are verbatim. Values are as `repr` writes them, which reads back as the same number.
     """
-    data = cast("ResultsPage", page)
-    chosen = fetch.request.to_json() if fetch.request else {}
-    same = {
-        "scopeId": fetch.query.scope_id,
-        "metricName": chosen.get("metricName"),
-        "destinationCategory": chosen.get("destinationCategory"),
+    data = cast("DataPage", page)
+    asked = request.query_request.to_json() if request.query_request else {}
+    shared = {
+        "scopeId": request.query.scope_id,
+        "metricName": asked.get("metricName"),
+        "destinationCategory": asked.get("destinationCategory"),
         "unit": data["unit"],
     }
-    end = f",{_json(same)[1:]}\n"
+    end = f",{_json(shared)[1:]}\n"
     for series in data["datapoints"]:
         timestamps, values = _points(series)
         middle = f'","label":{_json(series["label"])},"value":'
@@ -87,8 +77,8 @@ def series_batches(fetch: ResultsRequest, page: Page, _: int) -> Iterator[Batch]
         yield Batch(series["label"], values, timestamps, lines)
 
 
-def ranked_batches(fetch: ResultsRequest, page: Page, before: int) -> Iterator[Batch]:
-    """Yield the rows of WorkloadInsightsTopContributors, as `schemas/contributors.row.json` says: who is behind a peak.
+def contributor_batches(request: ResultsRequest, page: Page, rows_before: int) -> Iterator[Batch]:
+    """Yield the rows of WorkloadInsightsTopContributors, as `schemas/contributors.row.json` says.
 
     Raises
     ------
@@ -97,25 +87,22 @@ def ranked_batches(fetch: ResultsRequest, page: Page, before: int) -> Iterator[B
     ResultsTooLarge
         More rows than any limit allows.
     """
-    known = fetch.to_json()
-    about = {name: known.get(name) for name in ("scopeId", *SELECTION_FIELDS)}
-    for rank, row in enumerate(cast("Sequence[Contributor]", page["topContributors"]), before + 1):
+    asked = request.to_json()
+    shared = {name: asked.get(name) for name in ("scopeId", *REQUEST_FIELDS)}
+    for rank, row in enumerate(cast("Sequence[Contributor]", page["topContributors"]), rows_before + 1):
         if row.get("value") is None:
             raise MalformedReply(f"row {rank} of the ranking has no value")
-        if rank > MOST_RANKED:
-            raise ResultsTooLarge(f"the ranking has more than {MOST_RANKED} rows; ask for a smaller limit")
-        contributor = {name: row.get(name) for name in MEMBERS}
-        line = _json({"rank": rank, **contributor, **about}) + "\n"
+        if rank > MOST_CONTRIBUTORS:
+            raise ResultsTooLarge(f"the ranking has more than {MOST_CONTRIBUTORS} rows; use a smaller limit")
+        contributor = {name: row.get(name) for name in CONTRIBUTOR_MEMBERS}
+        line = _json({"rank": rank, **contributor, **shared}) + "\n"
         yield Batch(str(row.get("remoteIdentifier")), [cast("int", row["value"])], (), line, contributor)
 
 
-TABLES: Mapping[Family, Table] = {
-    Family.DATA: Table("results", series_batches),
-    Family.RANKING: Table("contributors", ranked_batches, ranked=True),
-}
+BATCHES: Mapping[Family, ToBatches] = {Family.DATA: data_batches, Family.RANKING: contributor_batches}
 
 
-def _points(series: Series) -> tuple[list[str], list[float]]:
+def _points(series: DataPoint) -> tuple[list[str], list[float]]:
     timestamps, values = series["timestamps"], series["values"]
     if len(timestamps) != len(values):
         raise MalformedReply(f"a series has {len(timestamps)} timestamps and {len(values)} values")

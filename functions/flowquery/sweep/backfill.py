@@ -7,145 +7,215 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from flowquery.core import transitions
 from flowquery.core.errors import InvalidInput
-from flowquery.core.inputs import parse_count, parse_flag, parse_id, parse_object, parse_seconds, parse_time
-from flowquery.core.model import timestamp_text
+from flowquery.core.fields import (
+    parse_flag,
+    parse_object,
+    parse_time,
+    parse_whole_within,
+    parse_within,
+    refuse_unknown_names,
+)
+from flowquery.core.limits import (
+    BACKFILL_HOURS,
+    BACKFILL_WINDOW_MINUTES,
+    BACKFILL_WINDOWS,
+    MAX_CONCURRENCY,
+    REQUESTS_PER_SECOND,
+    TOLERATED_FAILURE_PERCENTAGE,
+    Bounds,
+)
+from flowquery.core.model import Selection, Window
+from flowquery.core.text import compact_time, short_digest, timestamp_text
 from flowquery.query.cost import dollars
-from flowquery.results.windows import compact, cut, short_digest
-from flowquery.sweep.plan import parse_selections
+from flowquery.sweep.plan import OPTION_FIELDS, plan_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-    from flowquery.results.windows import Selection, Window
+    from flowquery.core.model import AllowedValues, Family
+    from flowquery.sweep.plan import SweepDefaults
 
-MOST_WINDOWS = 100_000  # a day's listing of the bucket each 288 of them, and 13 MB that the Map reads
-MOST_AT_ONCE = 100
-LOWEST_RATE = 0.1  # of one sweep, in requests a second
-LONGEST_HOURS = 2160  # the state machine's own bound
-# What a query takes of the service at least: a start, a look that sees its end, a page of results.
+    Fields = Mapping[str, object]
+    Stored = Mapping[Window, frozenset[Selection]]
+
+INPUT_FIELDS = (
+    "scopeId",
+    "from",
+    "to",
+    "windowMinutes",
+    "maxConcurrency",
+    "toleratedFailurePercentage",
+    *OPTION_FIELDS,
+)
+# Of a sweep's options those that each window's sweep gets as they are.
+PASSED_ON = tuple(name for name in OPTION_FIELDS if name not in ("requestsPerSecond", "allowPartial"))
+# What a query takes of the service at least: a start, a status check that observes its end, a page of results.
 REQUESTS_PER_QUERY = 3
-# What a sweep of one window takes beside its time: its states and two of the Map's child; its steps.
-SWEEP_TRANSITIONS, SWEEP_INVOCATIONS = 12, 4
-SWEEP_GB = 0.125  # of the step that moves queries on, for as long as that takes
-PASSED_ON = ("metricNames", "destinationCategories", "selections", "timeoutSeconds")
+INVOCATIONS_PER_WINDOW = 4  # PlanSweep, AdvanceQueries twice, StoreSweep
+SWEEP_GB = 0.125  # memory of AdvanceQueries, for as long as the requests take
 
 
 @dataclass(frozen=True)
 class Backfill:
-    """What an input asks for.
+    """What an input of Backfill asks for.
 
     Attributes
     ----------
     requests_per_second
-        Of all sweeps together.
-    sweep
-        What the input of each window's sweep has in common.
+        Of all concurrent sweeps together.
+    family, limit
+        Of its queries.
+    sweep_input
+        What the inputs of all windows' sweeps have in common.
     """
 
     scope_id: str
     windows: tuple[Window, ...]
     window_minutes: int
     selections: frozenset[Selection]
+    family: Family
+    limit: int | None
     requests_per_second: float
     max_concurrency: int
     tolerated_failure_percentage: float
-    sweep: Mapping[str, object]
+    sweep_input: Mapping[str, object]
 
     @classmethod
-    def parse(
-        cls, value: object, allowed: Mapping[str, tuple[str, ...]], requests_per_second: float, timeout_seconds: float
-    ) -> Backfill:
-        """Read an input of the workflow; the rate and the budget of a query are those of one that has none."""
+    def parse(cls, value: object, allowed: AllowedValues, defaults: SweepDefaults) -> Backfill:
         fields = parse_object(value, "the input")
-        scope_id, selections = parse_id(fields, "scopeId"), frozenset(parse_selections(fields, allowed))
-        at_once = parse_count(fields, "maxConcurrency", 1, at_least=1, at_most=MOST_AT_ONCE)
-        lowest = LOWEST_RATE * at_once
-        rate = parse_seconds(fields, "requestsPerSecond", requests_per_second, at_least=lowest, at_most=100)
-        parse_seconds(fields, "timeoutSeconds", timeout_seconds, at_least=1, at_most=86_400)
+        refuse_unknown_names(fields, INPUT_FIELDS)
+        concurrency = parse_whole_within(fields, "maxConcurrency", MAX_CONCURRENCY)
+        least_rate = Bounds(REQUESTS_PER_SECOND.least * concurrency, *REQUESTS_PER_SECOND[1:])
+        rate = parse_within(fields, "requestsPerSecond", least_rate, defaults.requests_per_second)
         windows = _parse_windows(fields)
-        _refuse_too_long(_seconds(len(windows) * len(selections), rate) / 3600, rate)
-        sweep = {
-            "scopeId": scope_id,
-            **{name: fields[name] for name in PASSED_ON if fields.get(name) is not None},
-            "requestsPerSecond": round(rate / at_once, 6),
+        options = {name: fields[name] for name in PASSED_ON if fields.get(name) is not None}
+        sweep = plan_sweep({"scopeId": fields.get("scopeId"), **windows[0].to_json(), **options}, allowed, defaults)
+        _refuse_too_long(_seconds(len(windows) * len(sweep.queries), rate) / 3600, rate)
+        sweep_input = {
+            "scopeId": sweep.scope_id,
+            **options,
+            "requestsPerSecond": round(rate / concurrency, 6),
             "allowPartial": parse_flag(fields, "allowPartial"),
         }
         return cls(
-            scope_id=scope_id,
+            scope_id=sweep.scope_id,
             windows=windows,
-            window_minutes=_minutes(fields),
-            selections=selections,
+            window_minutes=parse_whole_within(fields, "windowMinutes", BACKFILL_WINDOW_MINUTES),
+            selections=frozenset(query.selection for query in sweep.queries),
+            family=sweep.family,
+            limit=sweep.limit,
             requests_per_second=rate,
-            max_concurrency=at_once,
-            tolerated_failure_percentage=parse_seconds(
-                fields, "toleratedFailurePercentage", 0, at_least=0, at_most=100
+            max_concurrency=concurrency,
+            tolerated_failure_percentage=parse_within(
+                fields, "toleratedFailurePercentage", TOLERATED_FAILURE_PERCENTAGE
             ),
-            sweep=sweep,
+            sweep_input=sweep_input,
         )
 
-    def left(self, stored: Mapping[Window, frozenset[Selection]]) -> list[Window]:
-        """Return the windows of which something asked for is not stored."""
+    def windows_to_do(self, stored: Stored) -> list[Window]:
+        """Return the windows that are not stored whole."""
         return [window for window in self.windows if not stored[window] >= self.selections]
 
-    def estimate(self, stored: Mapping[Window, frozenset[Selection]], region: str) -> dict[str, object]:
+    def estimate(self, stored: Stored, region: str) -> dict[str, object]:
         """Return how many windows are stored and how many are to do, and the least that these take.
 
         How long the service takes for a query is not documented, so the hours are those of its requests at the rate.
         """
-        left = self.left(stored)
-        queries = sum(len(self.selections - stored[window]) for window in left)
+        to_do = self.windows_to_do(stored)
+        queries = sum(len(self.selections - stored[window]) for window in to_do)
         seconds = _seconds(queries, self.requests_per_second)
-        spent = seconds * self.max_concurrency * SWEEP_GB
-        price = dollars(region, len(left) * SWEEP_TRANSITIONS, len(left) * SWEEP_INVOCATIONS, spent)
-        counts = {"windows": len(self.windows), "stored": len(self.windows) - len(left), "todo": len(left)}
-        told: dict[str, object] = {**counts, "queries": queries, "hours": round(seconds / 3600, 2)}
-        return told if price is None else {**told, "dollars": round(price, 4)}
+        gb_seconds = seconds * self.max_concurrency * SWEEP_GB
+        price = dollars(
+            region, len(to_do) * transitions.BACKFILL_WINDOW, len(to_do) * INVOCATIONS_PER_WINDOW, gb_seconds
+        )
+        estimate: dict[str, object] = {
+            "windows": len(self.windows),
+            "stored": len(self.windows) - len(to_do),
+            "todo": len(to_do),
+            "queries": queries,
+            "hours": round(seconds / 3600, 2),
+        }
+        return estimate if price is None else {**estimate, "dollars": round(price, 4)}
 
-    def items(self, stored: Mapping[Window, frozenset[Selection]]) -> list[dict[str, object]]:
-        """Return what the Map reads: each window that is left, and the name of its sweep.
+    def items(self, stored: Stored) -> list[dict[str, object]]:
+        """Return what the Map reads: each window that is to do, and the name of its sweep.
 
-        The same window with the same input has the same name, so Step Functions joins a sweep that still runs, of a
-        backfill that was stopped, rather than running it twice at once.
+        The same window with the same input has the same name. So Step Functions joins a sweep of it that a stopped
+        backfill has left running.
         """
-        digest = short_digest(json.dumps(self.sweep, sort_keys=True))
-        return [{"name": _name(window, digest), "window": window.to_json()} for window in self.left(stored)]
+        digest = short_digest(json.dumps(self.sweep_input, sort_keys=True))
+        return [{"name": _name(window, digest), "window": window.to_json()} for window in self.windows_to_do(stored)]
 
     def to_json(self) -> dict[str, object]:
         return {
-            "scopeId": self.scope_id,
-            "from": timestamp_text(self.windows[0].start_time),
-            "to": timestamp_text(self.windows[-1].end_time),
-            "windowMinutes": self.window_minutes,
+            **self._stretch(),
             "requestsPerSecond": self.requests_per_second,
             "maxConcurrency": self.max_concurrency,
             "toleratedFailurePercentage": self.tolerated_failure_percentage,
         }
 
+    def output(self, to_do: int, planned: int, list_place: Mapping[str, str], manifest: object) -> dict[str, object]:
+        """Return the output of Backfill, as `schemas/backfill.output.json` says."""
+        return {
+            "status": "SUCCEEDED",
+            **self._stretch(),
+            "windows": len(self.windows),
+            "stored": len(self.windows) - to_do,
+            "done": max(0, planned - to_do),
+            "left": to_do,
+            "list": dict(list_place),
+            "manifest": manifest,
+        }
 
-def _parse_windows(fields: Mapping[str, object]) -> tuple[Window, ...]:
-    start, end, minutes = parse_time(fields, "from"), parse_time(fields, "to"), _minutes(fields)
+    def _stretch(self) -> dict[str, object]:
+        return {
+            "scopeId": self.scope_id,
+            "from": timestamp_text(self.windows[0].start_time),
+            "to": timestamp_text(self.windows[-1].end_time),
+            "windowMinutes": self.window_minutes,
+        }
+
+
+def incomplete_cause(output: Mapping[str, object], bucket: str, prefix: str) -> str:
+    """Return the cause of BackfillIncomplete, which the state machine completes with the error of the Map."""
+    return (
+        f"{output['left']} of {output['windows']} windows of scope {output['scopeId']} are left, {output['done']} were "
+        f"done. s3://{bucket}/{prefix}/left.json lists them, and files below s3://{bucket}/{prefix}/ say how the "
+        "sweeps ended. "
+    )
+
+
+def cut_into_windows(start: datetime, end: datetime, minutes: int) -> list[Window]:
+    """Cut a stretch of time into windows of so many minutes. The last one may be shorter."""
+    starts = [start]
+    while (following := starts[-1] + timedelta(minutes=minutes)) < end:
+        starts.append(following)
+    return [Window(*times) for times in zip(starts, [*starts[1:], end], strict=True)]
+
+
+def _parse_windows(fields: Fields) -> tuple[Window, ...]:
+    minutes = parse_whole_within(fields, "windowMinutes", BACKFILL_WINDOW_MINUTES)
+    start, end = parse_time(fields, "from"), parse_time(fields, "to")
     if end <= start:
         raise InvalidInput(f"to: expected a time after from, got {fields['to']!r}")
     count = (end - start) / timedelta(minutes=minutes)
-    if count > MOST_WINDOWS:
+    if count > BACKFILL_WINDOWS:
         raise InvalidInput(
-            f"windowMinutes: expected windows of which at most {MOST_WINDOWS:,} fit between from and to, "
-            f"got {minutes}, of which {count:,.0f} do"
+            f"windowMinutes: expected at most {BACKFILL_WINDOWS:,} windows between from and to, got {minutes}, which "
+            f"makes {count:,.0f}"
         )
-    return tuple(cut(start, end, minutes))
+    return tuple(cut_into_windows(start, end, minutes))
 
 
 def _refuse_too_long(hours: float, rate: float) -> None:
-    if hours > LONGEST_HOURS:
+    if hours > BACKFILL_HOURS:
         raise InvalidInput(
-            f"requestsPerSecond: expected a rate at which the windows take at most {LONGEST_HOURS} hours, "
-            f"got {rate:g}, at which they take {hours:,.0f}; take longer windows"
+            f"requestsPerSecond: expected a rate at which the windows take at most {BACKFILL_HOURS} hours, got "
+            f"{rate:g}, at which they take {hours:,.0f}; use longer windows"
         )
-
-
-def _minutes(fields: Mapping[str, object]) -> int:
-    return parse_count(fields, "windowMinutes", 1440, at_least=5, at_most=44_640)
 
 
 def _seconds(queries: int, requests_per_second: float) -> float:
@@ -153,4 +223,4 @@ def _seconds(queries: int, requests_per_second: float) -> float:
 
 
 def _name(window: Window, digest: str) -> str:
-    return "-".join(["backfill", *map(compact, window), digest])
+    return "-".join(["backfill", *map(compact_time, window), digest])

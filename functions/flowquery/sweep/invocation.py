@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from flowquery.sweep.state import Sweep
 
-Answer = TypeVar("Answer")
+Reply = TypeVar("Reply")
 
 
-class Invocation:
-    """The work of one invocation; `sweep` is what is known so far."""
+class SweepInvocation:
+    """The work of one invocation. `sweep` is its state so far."""
 
     def __init__(self, sweep: Sweep) -> None:
         self._began, self._spent_before = clock.monotonic(), sweep.poll.elapsed_seconds
@@ -30,10 +30,10 @@ class Invocation:
 
     def _sleep_until(self, moment: float) -> None:
         if moment > self.now:
-            clock.sleep(max(moment - self.now, 0.001))  # less than the clock can tell would be no time at all
+            clock.sleep(max(moment - self.now, 0.001))  # less than the clock's resolution would be no time at all
 
-    def _paced(self, call: Callable[[], Answer]) -> Answer:
-        """Send a request, and let the pace know of it and of a throttle."""
+    def _paced(self, call: Callable[[], Reply]) -> Reply:
+        """Send a request, and count it and a throttle in the pace."""
         self.sweep = replace(self.sweep, pace=self.sweep.pace.sent(self.now))
         try:
             return call()
@@ -41,7 +41,8 @@ class Invocation:
             self.sweep = replace(self.sweep, pace=self.sweep.pace.throttled(self.now))
             raise
 
-    def _charged(self, memory_mb: str | int, transitions: int, requests: int, wait_seconds: int = 0) -> Sweep:
+    def _charged(self, memory_mb: str | int, state_transitions: int, requests: int, wait_seconds: int = 0) -> Sweep:
         """Return the sweep with what this invocation took, and the wait that it advises."""
         poll = replace(self.sweep.poll, wait_seconds=wait_seconds, elapsed_seconds=self.now + wait_seconds)
-        return replace(self.sweep, poll=poll.plus(transitions, requests, clock.gb_seconds(self._began, memory_mb)))
+        gb_seconds = clock.gb_seconds(self._began, memory_mb)
+        return replace(self.sweep, poll=poll.plus(state_transitions, requests, gb_seconds))

@@ -1,48 +1,61 @@
-"""From a sweep's input, or its findings, to the queries that it takes."""
+"""From the input of SweepScope to the queries of a sweep."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flowquery.core.errors import InvalidInput
-from flowquery.core.inputs import (
+from flowquery.core.fields import (
     parse_choice,
     parse_choices,
-    parse_count,
-    parse_family,
     parse_flag,
     parse_id,
     parse_list,
     parse_number,
     parse_object,
-    parse_seconds,
+    parse_whole_within,
+    parse_within,
+    refuse_unknown_names,
 )
-from flowquery.core.model import Family
+from flowquery.core.limits import RANKED_PEAKS, RANKING_LIMIT, REQUESTS_PER_SECOND, SWEEP_QUERIES, TIMEOUT_SECONDS
+from flowquery.core.model import Family, Selection, Window
 from flowquery.polling.pace import Pace
-from flowquery.results.windows import Selection, Window
-from flowquery.sweep.state import MOST_QUERIES, STORED, Sweep, SweepQuery, parse_window
+from flowquery.sweep.state import STORED, Sweep, SweepQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_REQUESTS_PER_SECOND = 100
-SELECTION = ("metricName", "destinationCategory")
+    from flowquery.core.model import AllowedValues
+
+    Fields = Mapping[str, object]
+
+SELECTION_FIELDS = ("metricNames", "destinationCategories", "selections")
+# What an input may have beside the scope and the windows.
+OPTION_FIELDS = (
+    *SELECTION_FIELDS,
+    "family",
+    "alarmAbove",
+    "allowPartial",
+    "requestsPerSecond",
+    "timeoutSeconds",
+    "rankedPeaks",
+    "limit",
+)
+INPUT_FIELDS = ("scopeId", "startTime", "endTime", "windows", *OPTION_FIELDS)
 
 
 @dataclass(frozen=True)
-class Defaults:
-    """What an input that does not say otherwise gets: the stack's parameters."""
+class SweepDefaults:
+    """The values of the stack's parameters, for an input without its own."""
 
-    timeout_seconds: float = 1800.0
-    requests_per_second: float = 5.0
-    ranked_peaks: int = 3
-    limit: int = 10
+    timeout_seconds: float = TIMEOUT_SECONDS.default
+    requests_per_second: float = REQUESTS_PER_SECOND.default
+    ranked_peaks: int = int(RANKED_PEAKS.default)
+    limit: int = int(RANKING_LIMIT.default)
 
     @classmethod
-    def parse(cls, environment: Mapping[str, str]) -> Defaults:
-        """Read the environment of the function."""
+    def from_environment(cls, environment: Mapping[str, str]) -> SweepDefaults:
         return cls(
             timeout_seconds=float(environment["TIMEOUT_SECONDS"]),
             requests_per_second=float(environment["REQUESTS_PER_SECOND"]),
@@ -51,8 +64,44 @@ class Defaults:
         )
 
 
-def parse_selections(fields: Mapping[str, object], allowed: Mapping[str, tuple[str, ...]]) -> tuple[Selection, ...]:
-    """Return what to ask for: `selections`, or all of `metricNames` with all of `destinationCategories`."""
+def plan_sweep(value: object, allowed: AllowedValues, defaults: SweepDefaults) -> Sweep:
+    """Return the sweep of an input of SweepScope. No query of it is started."""
+    fields = parse_object(value, "the input")
+    refuse_unknown_names(fields, INPUT_FIELDS)
+    scope_id, family = parse_id(fields, "scopeId"), Family.parse(fields)
+    selections, windows = parse_selections(fields, allowed), _parse_windows(fields)
+    if len(selections) * len(windows) > SWEEP_QUERIES:
+        product = f"{len(windows)} windows of {len(selections)}"
+        raise InvalidInput(f"windows: expected at most {SWEEP_QUERIES} queries in one sweep, got {product}")
+    rate = parse_within(fields, "requestsPerSecond", REQUESTS_PER_SECOND, defaults.requests_per_second)
+    return Sweep(
+        scope_id=scope_id,
+        windows=windows,
+        queries=tuple(SweepQuery(index, selection) for index in range(len(windows)) for selection in selections),
+        pace=Pace(rate, rate),
+        timeout_seconds=parse_within(fields, "timeoutSeconds", TIMEOUT_SECONDS, defaults.timeout_seconds),
+        family=family,
+        alarm_above=parse_alarm_above(fields, allowed["metricName"], family),
+        allow_partial=parse_flag(fields, "allowPartial"),
+        limit=parse_whole_within(fields, "limit", RANKING_LIMIT, defaults.limit),
+    )
+
+
+def plan_ranking(value: object, defaults: SweepDefaults) -> dict[str, object]:
+    """Return what RankContributors takes beside the sweep's output."""
+    fields = parse_object(value, "the input")
+    return {
+        "rankedPeaks": parse_whole_within(fields, "rankedPeaks", RANKED_PEAKS, defaults.ranked_peaks),
+        "limit": parse_whole_within(fields, "limit", RANKING_LIMIT, defaults.limit),
+        "timeoutSeconds": parse_within(fields, "timeoutSeconds", TIMEOUT_SECONDS, defaults.timeout_seconds),
+        "requestsPerSecond": parse_within(
+            fields, "requestsPerSecond", REQUESTS_PER_SECOND, defaults.requests_per_second
+        ),
+    }
+
+
+def parse_selections(fields: Fields, allowed: AllowedValues) -> tuple[Selection, ...]:
+    """Return `selections`, or all of `metricNames` with all of `destinationCategories`."""
     if fields.get("selections") is None:
         metrics = parse_choices(fields, "metricNames", allowed["metricName"])
         categories = parse_choices(fields, "destinationCategories", allowed["destinationCategory"])
@@ -60,70 +109,17 @@ def parse_selections(fields: Mapping[str, object], allowed: Mapping[str, tuple[s
     for name in ("metricNames", "destinationCategories"):
         if fields.get(name) is not None:
             raise InvalidInput(f"{name}: expected either this or selections, got both")
-    items = [parse_object(item, "selections") for item in parse_list(fields, "selections", 1, MOST_QUERIES)]
-    selections = tuple(Selection(*(parse_choice(item, name, allowed[name]) for name in SELECTION)) for item in items)
+    selections = []
+    for item in parse_list(fields, "selections", 1, SWEEP_QUERIES):
+        members = parse_object(item, "selections")
+        refuse_unknown_names(members, ("metricName", "destinationCategory"))
+        selections.append(Selection.parse(members, allowed))
     if len(set(selections)) < len(selections):
-        raise InvalidInput("selections: expected each selection of metricName and destinationCategory once")
-    return selections
+        raise InvalidInput("selections: expected each pair of metricName and destinationCategory once")
+    return tuple(selections)
 
 
-def plan_sweep(value: object, allowed: Mapping[str, tuple[str, ...]], defaults: Defaults) -> Sweep:
-    """Return the sweep that an input of SweepScope asks for, nothing of it started."""
-    fields = parse_object(value, "the input")
-    scope_id, family = parse_id(fields, "scopeId"), parse_family(fields)
-    selections, windows = parse_selections(fields, allowed), _parse_windows(fields)
-    if len(selections) * len(windows) > MOST_QUERIES:
-        asked = f"{len(windows)} windows of {len(selections)}"
-        raise InvalidInput(f"windows: expected at most {MOST_QUERIES} queries in one sweep, got {asked}")
-    rate = parse_seconds(
-        fields, "requestsPerSecond", defaults.requests_per_second, at_least=0.1, at_most=MOST_REQUESTS_PER_SECOND
-    )
-    return Sweep(
-        scope_id=scope_id,
-        windows=windows,
-        queries=tuple(SweepQuery(index, selection) for index in range(len(windows)) for selection in selections),
-        pace=Pace(rate, rate),
-        timeout_seconds=parse_seconds(fields, "timeoutSeconds", defaults.timeout_seconds, at_least=1, at_most=86_400),
-        family=family,
-        alarm_above=_parse_alarm_above(fields, allowed["metricName"], family),
-        allow_partial=parse_flag(fields, "allowPartial"),
-        ranked_peaks=parse_count(fields, "rankedPeaks", defaults.ranked_peaks, at_most=20),
-        limit=parse_count(fields, "limit", defaults.limit, at_least=1, at_most=500),
-    )
-
-
-def leave_out(sweep: Sweep, stored: Mapping[Window, frozenset[Selection]]) -> Sweep:
-    """Return the sweep without what earlier runs have stored."""
-    queries = (
-        replace(asked, status=STORED) if asked.selection in stored[sweep.windows[asked.window]] else asked
-        for asked in sweep.queries
-    )
-    return replace(sweep, queries=tuple(queries))
-
-
-def plan_ranking(sweep: Sweep) -> Sweep:
-    """Return the queries of the ranking family that the highest of a sweep's findings take, at the pace it had.
-
-    Peaks of different metrics have different units, so they are compared as multiples of what raises the alarm.
-    """
-    highest = sorted(filter(sweep.is_finding, sweep.queries), key=lambda a: _excess(sweep, a), reverse=True)
-    queries = tuple(SweepQuery(asked.window, asked.selection) for asked in highest[: sweep.ranked_peaks])
-    now = sweep.poll.elapsed_seconds
-    return replace(sweep, family=Family.RANKING, queries=queries, alarm_above={}, stored=(), progressed_at=now)
-
-
-def _parse_windows(fields: Mapping[str, object]) -> tuple[Window, ...]:
-    if fields.get("windows") is None:
-        return (parse_window(fields),)
-    if fields.get("startTime") is not None or fields.get("endTime") is not None:
-        raise InvalidInput("windows: expected either this or startTime and endTime, got both")
-    windows = tuple(parse_window(window) for window in parse_list(fields, "windows", 1, MOST_QUERIES))
-    if len(set(windows)) < len(windows):
-        raise InvalidInput("windows: expected each window once")
-    return windows
-
-
-def _parse_alarm_above(fields: Mapping[str, object], metrics: tuple[str, ...], family: Family) -> Mapping[str, float]:
+def parse_alarm_above(fields: Fields, metrics: tuple[str, ...], family: Family) -> Mapping[str, float]:
     if fields.get("alarmAbove") is None:
         return {}
     above = parse_object(fields["alarmAbove"], "alarmAbove")
@@ -133,6 +129,24 @@ def _parse_alarm_above(fields: Mapping[str, object], metrics: tuple[str, ...], f
     return {name: parse_number(above, name) for name in names if above[name] is not None}
 
 
-def _excess(sweep: Sweep, asked: SweepQuery) -> float:
-    above, value = sweep.alarm_above[asked.selection.metric_name], asked.peak.value if asked.peak else 0.0
-    return value / above if above > 0 else math.inf
+def leave_out(sweep: Sweep, stored: Mapping[Window, frozenset[Selection]]) -> Sweep:
+    """Return the sweep without the queries whose rows earlier executions have stored."""
+    queries = (
+        replace(query, status=STORED) if query.selection in stored[sweep.windows[query.window]] else query
+        for query in sweep.queries
+    )
+    return replace(sweep, queries=tuple(queries))
+
+
+def _parse_windows(fields: Fields) -> tuple[Window, ...]:
+    if fields.get("windows") is None:
+        return (Window.parse(fields),)
+    if fields.get("startTime") is not None or fields.get("endTime") is not None:
+        raise InvalidInput("windows: expected either this or startTime and endTime, got both")
+    items = parse_list(fields, "windows", 1, SWEEP_QUERIES)
+    for item in items:
+        refuse_unknown_names(parse_object(item, "windows"), ("startTime", "endTime"))
+    windows = tuple(Window.parse(item, "windows") for item in items)
+    if len(set(windows)) < len(windows):
+        raise InvalidInput("windows: expected each window once")
+    return windows

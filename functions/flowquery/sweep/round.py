@@ -1,6 +1,6 @@
-"""One round of a sweep: start what may be started, look at what runs, all under one pace, and hold while that pays.
+"""One round of a sweep: start queries, check those that are running, all at one pace, and hold while that pays.
 
-One request is under way at a time, so a rate is not reached that is higher than calls a second one after another.
+One request is under way at a time. So the rate is never higher than that of calls one after another.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
+from flowquery.core import transitions
 from flowquery.core.errors import FlowqueryError, InvalidRequest, QuotaExceeded, Throttled, TransientFault
-from flowquery.core.model import ENDED, IN_PROGRESS, Poll, Status
-from flowquery.polling.policy import POLICY, Decision, Limits, charge_retries, count_check, decide
-from flowquery.sweep.invocation import Answer, Invocation
+from flowquery.core.model import ENDED, IN_PROGRESS, Status
+from flowquery.polling.policy import POLICY, Decision, Hold, charge_retries, decide
+from flowquery.polling.state import Poll
+from flowquery.sweep.invocation import Reply, SweepInvocation
 from flowquery.sweep.state import WAITING, Sweep, SweepQuery
 
 if TYPE_CHECKING:
@@ -23,265 +25,285 @@ if TYPE_CHECKING:
 
     Measure = Callable[[str, float], object]
 
-MOST_HOLD_SECONDS = 840.0  # a Lambda function runs for 900 s at most
-MARGIN_SECONDS = 60.0  # a query that is given up is told to stop, in several attempts
+LONGEST_HOLD_SECONDS = 840.0  # a Lambda function runs for 900 s at most
+MARGIN_SECONDS = 60.0  # to stop a query whose budget is spent, in several attempts
 MOST_FAULTS = 3  # of a start or a stop
-SHORTEST_WAIT = POLICY.round_seconds / 3  # seconds; a Wait is one more transition, so a shorter one costs less held
+SHORTEST_WAIT = POLICY.round_seconds / 3  # seconds; a Wait is one more transition, so holding a shorter one costs less
 QUOTA_SECONDS, LONGEST_QUOTA_SECONDS = 5.0, 60.0  # until a start is tried again, unless a query ends before
 REFUSED = "stopping was refused"
 ERRORS = {Status.FAILED.value: "QueryFailed", Status.CANCELED.value: "QueryCanceled"}
 
 
-class Calls(NamedTuple):
-    """The calls of `flowquery.aws.network_flow_monitor`, each sent once: that one was throttled has to be seen here."""
+class Operations(Protocol):
+    """The operations of `NetworkFlowMonitor`, in one attempt each: the pace has to see each throttle."""
 
-    start: Callable[[str, QueryRequest, Family], Query]
-    look: Callable[[Query], str]
-    stop: Callable[[Query], object]
+    def start_query(self, scope_id: str, request: QueryRequest, family: Family) -> Query: ...
+
+    def get_query_status(self, query: Query) -> str: ...
+
+    def stop_query(self, query: Query) -> object: ...
 
 
-class Round(Invocation):
-    """The work of one invocation of AdvanceQueries, or of StopQueries."""
+class Round(SweepInvocation):
+    """The work of one invocation of AdvanceQueries, StopQueries, or RankContributors."""
 
     def __init__(
         self,
         sweep: Sweep,
-        calls: Calls,
+        operations: Operations,
         remaining: Callable[[], float],
-        retry_count: int = 0,
+        lost_attempts: int = 0,
         measure: Measure = lambda *_: None,
+        *,
+        until_end: bool = False,
     ) -> None:
-        super().__init__(replace(sweep, poll=charge_retries(sweep.poll, retry_count)))
-        self._calls, self._measure = calls, measure
-        left = remaining()
-        self._hold = max(min(MOST_HOLD_SECONDS, left - MARGIN_SECONDS), 0.0)
-        self._unsaved_since: float | None = None
-        self._refusals = 0
-        self._worked = self._throttled = False
-        self._last_call_at = self._spent_before + left - POLICY.slowest_call
-        if retry_count:
-            self._take_up()
+        """Begin.
 
-    def _take_up(self) -> None:
-        """Go on after attempts that were lost: each may have started what waits, and sent requests just now."""
+        `lost_attempts` is how many invocations before this one were lost with what they had started. With `until_end`
+        no other invocation follows, so this one holds as long as it can.
+        """
+        super().__init__(replace(sweep, poll=charge_retries(sweep.poll, lost_attempts)))
+        self._operations, self._measure, self._until_end = operations, measure, until_end
+        time_left = remaining()
+        self._hold = max(min(LONGEST_HOLD_SECONDS, time_left - MARGIN_SECONDS), 0.0)
+        self._last_call_at = self._spent_before + time_left - POLICY.slowest_call
+        self._unsaved_since: float | None = None
+        self._refused_starts = 0
+        self._has_worked = self._start_was_throttled = False
+        if lost_attempts:
+            self._resume()
+
+    def _resume(self) -> None:
+        """Go on after lost attempts: each may have started what waits, and sent requests just now."""
         now = self._spent_before
-        looks_at = now + POLICY.shortest_interval
+        next_check = now + POLICY.shortest_interval
         queries = (
-            replace(asked, due_at=max(asked.due_at, looks_at))
-            if asked.runs
-            else replace(asked, unclear=asked.unclear or asked.status == WAITING)
-            for asked in self.sweep.queries
+            replace(query, due_at=max(query.due_at, next_check))
+            if query.is_running
+            else replace(query, unclear=query.unclear or query.status == WAITING)
+            for query in self.sweep.queries
         )
         self.sweep = replace(self.sweep, queries=tuple(queries), pace=self.sweep.pace.without_burst(now))
 
     def run(self) -> float:
-        """Work until all have ended or it is time to hand over; return the seconds to wait before the next round."""
+        """Work until all have ended or the round is over; return the seconds to wait before the next round."""
         while (ready_at := self._ready_at()) is not None:
-            if self._hands_over(ready_at):
+            if self._is_over(ready_at):
                 return ready_at - self.now
             self._sleep_until(ready_at)
             self._act()
             self._give_up_waiting()
         return 0.0
 
+    def stop_all(self, error: str = "QueryStopped", when: str = "when the sweep broke") -> None:
+        """Fail the queries that wait, and stop those that are running; the next invocation stops the rest."""
+        for index, query in enumerate(self.sweep.queries):
+            if query.status == WAITING:
+                self._end(index, query.fail("NotStarted", f"not started {when}"))
+        for index, query in enumerate(self.sweep.queries):
+            if query.is_running:
+                self._end(index, self._give_up(query, error, f"{query.status} {when}"))
+                if self.now > self._spent_before + self._hold:
+                    return
+
+    def answer(self, wait_seconds: float, memory_mb: str | int, retry_count: int = 0, lost_attempts: int = 0) -> Sweep:
+        """Return the sweep with what the round took, and the wait in whole seconds."""
+        # A shorter one costs less when the next invocation holds it, if that has the time.
+        held = min(SHORTEST_WAIT, 0.9 * self._hold)  # with room for rounding
+        wait = max(round(wait_seconds), 1) if wait_seconds > held else 0
+        taken = transitions.ROUND + (transitions.WAIT if wait else 0) + retry_count + lost_attempts
+        return self._charged(memory_mb, taken, 1 + retry_count + lost_attempts, wait)
+
     def _ready_at(self) -> float | None:
         """Return when there is something to do that the pace allows; None once all have ended."""
-        looks = [asked.due_at for asked in self.sweep.queries if asked.runs]
-        first = min([self.sweep.starts_at, *looks] if self._waiting() else looks, default=None)
+        checks = [query.due_at for query in self.sweep.queries if query.is_running]
+        first = min([self.sweep.starts_at, *checks] if self._any_waiting() else checks, default=None)
         return None if first is None else max(first, self.sweep.pace.ready_at)
 
-    def _hands_over(self, ready_at: float) -> bool:
-        """Tell whether the round is over: at the end of the hold, or where only waits are left that holding costs more.
+    def _is_over(self, ready_at: float) -> bool:
+        """Tell whether to answer: the hold is over, or only waits are ahead during which holding costs more.
 
-        Also once all are started, or a minute after the first start: ids that no other step knows would be lost with
-        this invocation.
+        Also once all are started, or a minute after the first start: the ids that only this invocation knows would be
+        lost with it.
         """
         now = self.now
-        then = max(ready_at, now)
-        if then > self._spent_before + self._hold and (self._worked or ready_at > now):
+        next_action = max(ready_at, now)
+        if next_action > self._spent_before + self._hold and (self._has_worked or ready_at > now):
             return True
+        if self._until_end:
+            return False
         if self._unsaved_since is not None:
-            return not self._waiting() or then >= self._unsaved_since + POLICY.longest_blind_hold
-        youngest = min((now - asked.started_at for asked in self.sweep.queries if asked.runs), default=0.0)
-        return then - now >= POLICY.round_seconds and not self._waiting() and not POLICY.holding_pays(youngest)
+            return not self._any_waiting() or next_action >= self._unsaved_since + POLICY.longest_blind_hold
+        youngest = min((now - query.started_at for query in self.sweep.queries if query.is_running), default=0.0)
+        long_wait = next_action - now >= POLICY.round_seconds
+        return long_wait and not self._any_waiting() and not POLICY.holding_pays(youngest)
 
     def _act(self) -> None:
-        """Start one if one may be started, else look at the one that is likeliest to have ended.
+        """Start a query if that is allowed, else check the one that is likeliest to have ended.
 
-        Of a query that has gone on for t seconds and was seen to run w seconds ago, that is w / t, as in PollPolicy.
-        A look goes first at a query whose budget is spent, and after a start that was throttled: starts may have a
-        limit of their own.
+        A query that has run for t seconds, and was observed running w seconds ago, has ended with a probability of
+        about w / t, as in PollPolicy. A query whose budget is spent is checked first. A check also comes first after a
+        start that was throttled, since starts may have a limit of their own.
         """
-        now, sweep, self._worked = self.now, self.sweep, True
-        due = [(index, asked) for index, asked in enumerate(sweep.queries) if asked.runs and asked.due_at <= now]
-        spent = [pair for pair in due if now - pair[1].started_at >= sweep.timeout_seconds]
-        looks_first = spent or (due and self._throttled)
-        if self._waiting() and sweep.starts_at <= now and not looks_first:
-            self._start(next(index for index, asked in enumerate(sweep.queries) if asked.status == WAITING))
+        now, sweep, self._has_worked = self.now, self.sweep, True
+        due = [index for index, query in enumerate(sweep.queries) if query.is_running and query.due_at <= now]
+        out_of_budget = [index for index in due if now - sweep.queries[index].started_at >= sweep.timeout_seconds]
+        check_first = out_of_budget or (due and self._start_was_throttled)
+        if self._any_waiting() and sweep.starts_at <= now and not check_first:
+            self._start(next(index for index, query in enumerate(sweep.queries) if query.status == WAITING))
         elif due:
-            likeliest = max(spent or due, key=lambda pair: (now - pair[1].looked_at) / (now - pair[1].started_at))
-            self._look(likeliest[0])
+            self._check(max(out_of_budget or due, key=lambda index: _end_probability(sweep.queries[index], now)))
 
     def _start(self, index: int) -> None:
-        sweep, asked = self.sweep, self.sweep.queries[index]
+        sweep, query = self.sweep, self.sweep.queries[index]
+        request = sweep.query_request(query)
         try:
-            query = self._call(lambda: self._calls.start(sweep.scope_id, sweep.query_request(asked), sweep.family))
+            started = self._call(lambda: self._operations.start_query(sweep.scope_id, request, sweep.family))
         except (Throttled, QuotaExceeded, TransientFault) as refusal:
-            self._put_off(index, refusal)
+            self._postpone_starts(index, refusal)
         except FlowqueryError as error:
-            self._end(index, asked.fail(type(error).__name__, str(error)))
+            self._end(index, query.fail(type(error).__name__, str(error)))
         else:
-            now, self._refusals = self.now, 0
+            now, self._refused_starts = self.now, 0
             self._unsaved_since = now if self._unsaved_since is None else self._unsaved_since
             due_at = now + POLICY.shortest_interval * (1 + random.random())  # noqa: S311 jitter is no secret
-            started = replace(asked, query_id=query.query_id, status=Status.QUEUED.value, faults=0)
-            started = replace(started, started_at=now, looked_at=now, due_at=due_at)
-            self.sweep = replace(self.sweep.put(index, started), progressed_at=now)
+            running = replace(query, query_id=started.query_id, status=Status.QUEUED.value, faults=0)
+            running = replace(running, started_at=now, checked_at=now, due_at=due_at)
+            self.sweep = replace(self.sweep.with_query(index, running), progressed_at=now)
 
-    def _put_off(self, index: int, refusal: Throttled | QuotaExceeded | TransientFault) -> None:
-        """Try the start again later; after an unclear outcome a second query may run, so that seldom."""
-        self.sweep = replace(self.sweep, refused=type(refusal).__name__)
+    def _postpone_starts(self, index: int, refusal: Throttled | QuotaExceeded | TransientFault) -> None:
+        """Retry the start later. Retry rarely after an unclear outcome, because a second query may be running."""
+        self.sweep = replace(self.sweep, start_error=type(refusal).__name__)
         if isinstance(refusal, Throttled):
-            self._throttled = True
+            self._start_was_throttled = True
             return
-        self._refusals += 1
-        pause = min(QUOTA_SECONDS * 2 ** (self._refusals - 1), LONGEST_QUOTA_SECONDS)
+        self._refused_starts += 1
+        pause = min(QUOTA_SECONDS * 2 ** (self._refused_starts - 1), LONGEST_QUOTA_SECONDS)
         self.sweep = replace(self.sweep, starts_at=self.now + pause)
         if isinstance(refusal, TransientFault):
-            asked = self.sweep.queries[index]
-            asked = replace(asked, faults=asked.faults + 1, unclear=True)
-            if asked.faults == MOST_FAULTS:
-                self._end(index, asked.fail("TransientFault", str(refusal)))
+            query = self.sweep.queries[index]
+            query = replace(query, faults=query.faults + 1, unclear=True)
+            if query.faults == MOST_FAULTS:
+                self._end(index, query.fail("TransientFault", str(refusal)))
             else:
-                self.sweep = self.sweep.put(index, asked)
+                self.sweep = self.sweep.with_query(index, query)
 
-    def _look(self, index: int) -> None:
-        asked, began, self._throttled = self.sweep.queries[index], self.now, False
-        asked = replace(asked, checks=asked.checks + 1)
+    def _check(self, index: int) -> None:
+        query, began, self._start_was_throttled = self.sweep.queries[index], self.now, False
+        query = replace(query, checks=query.checks + 1)
         try:
-            status = self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True)
+            status = self._get_status(query)
         except (Throttled, QuotaExceeded, TransientFault) as fault:
-            faults = 0 if isinstance(fault, Throttled) else asked.faults + 1  # the pace yields to throttles
-            self._go_on(index, replace(asked, faults=faults), self.now - began)
+            faults = 0 if isinstance(fault, Throttled) else query.faults + 1  # the pace yields to throttles
+            self._go_on(index, replace(query, faults=faults), self.now - began)
         except FlowqueryError as error:
-            self._end(index, self._give_up(asked, type(error).__name__, str(error)))
+            self._end(index, self._give_up(query, type(error).__name__, str(error)))
         else:
             if status in IN_PROGRESS:
-                self._go_on(index, replace(asked, status=status, looked_at=began, faults=0), self.now - began)
+                running = replace(query, status=status, checked_at=began, faults=0)
+                self._go_on(index, running, self.now - began)
                 return
-            self._measure("DetectionLag", round(self.now - asked.looked_at, 3))
-            self._end(index, self._ended(replace(asked, status=status)))
+            self._measure("DetectionLag", round(self.now - query.checked_at, 3))
+            self._end(index, self._ended(replace(query, status=status)))
 
-    def _go_on(self, index: int, asked: SweepQuery, call: float) -> None:
-        """Put the next look off as the status step would, or give the query up once its budget is spent."""
-        decision = self._decide(asked, call)
+    def _go_on(self, index: int, query: SweepQuery, call_seconds: float) -> None:
+        """Postpone the next check as the status step would, or stop the query once its budget is spent."""
+        decision = self._decide(query, call_seconds)
         if decision.poll.exhausted:
-            self._end(index, self._give_up(asked, "QueryTimedOut", f"{asked.status} after {self._spent(asked)}"))
+            self._end(index, self._give_up(query, "QueryTimedOut", f"{query.status} after {self._spent(query)}"))
         else:
-            after = decision.poll.wait_seconds if decision.look_after is None else decision.look_after
-            self.sweep = self.sweep.put(index, replace(asked, due_at=self.now + after))
+            after = decision.poll.wait_seconds if decision.check_after is None else decision.check_after
+            self.sweep = self.sweep.with_query(index, replace(query, due_at=self.now + after))
 
-    def _decide(self, asked: SweepQuery, call: float) -> Decision:
-        poll = Poll(elapsed_seconds=self.now - asked.started_at, checks=asked.checks)
+    def _decide(self, query: SweepQuery, call_seconds: float) -> Decision:
+        poll = Poll(elapsed_seconds=self.now - query.started_at, checks=query.checks)
         held = self.now - self._spent_before
-        limits = Limits(self._hold, self.sweep.timeout_seconds, held, call, asked.faults)
-        return decide(asked.status, poll, limits, random.random())  # noqa: S311 jitter is no secret
+        hold = Hold(self._hold, self.sweep.timeout_seconds, held, call_seconds, query.faults)
+        return decide(query.status, poll, hold, random.random())  # noqa: S311 jitter is no secret
 
-    def _ended(self, asked: SweepQuery) -> SweepQuery:
-        if asked.status == Status.SUCCEEDED:
-            return asked
-        cause = f"Network Flow Monitor said {asked.status} after {self._spent(asked)}"
-        if asked.status in ENDED:
-            return asked.fail(ERRORS[asked.status], cause)
-        return self._give_up(asked, "UnknownStatus", cause)
+    def _ended(self, query: SweepQuery) -> SweepQuery:
+        if query.status == Status.SUCCEEDED:
+            return query
+        cause = f"Network Flow Monitor said {query.status} after {self._spent(query)}"
+        if query.status in ENDED:
+            return query.fail(ERRORS[query.status], cause)
+        return self._give_up(query, "UnknownStatus", cause)
 
-    def _give_up(self, asked: SweepQuery, error: str, cause: str) -> SweepQuery:
-        """Tell the query to stop, and say whether that could be done; one that has just succeeded is no failure."""
-        told = self._stop(asked)
-        looks_at = max(self.sweep.pace.ready_at, self.now + POLICY.shortest_interval)
-        if told == REFUSED and self._in_time(looks_at):
+    def _give_up(self, query: SweepQuery, error: str, cause: str) -> SweepQuery:
+        """Stop the query, and say whether that was possible. One that has just succeeded has not failed."""
+        outcome = self._stop(query)
+        check_at = max(self.sweep.pace.ready_at, self.now + POLICY.shortest_interval)
+        if outcome == REFUSED and self._is_in_time(check_at):
             with suppress(FlowqueryError):
-                if self._call(lambda: self._calls.look(self.sweep.query(asked)), counts=True) == Status.SUCCEEDED:
-                    return replace(asked, status=Status.SUCCEEDED.value)
-        return asked.fail(error, f"{told}; {cause}")
+                if self._get_status(query) == Status.SUCCEEDED:
+                    return replace(query, status=Status.SUCCEEDED.value)
+        return query.fail(error, f"{outcome}; {cause}")
 
-    def _stop(self, asked: SweepQuery) -> str:
+    def _stop(self, query: SweepQuery) -> str:
         error: FlowqueryError | None = None
         for _ in range(MOST_FAULTS):
-            if not self._in_time(self.sweep.pace.ready_at):
+            if not self._is_in_time(self.sweep.pace.ready_at):
                 return "not stopped (no time left)"
             try:
-                self._call(lambda: self._calls.stop(self.sweep.query(asked)))
+                self._call(lambda: self._operations.stop_query(self.sweep.started_query(query)))
             except (Throttled, TransientFault) as fault:
                 error = fault
-            except InvalidRequest:  # as of one that has just ended
+            except InvalidRequest:  # for example because it has just ended
                 return REFUSED
             except FlowqueryError as refusal:
                 return f"not stopped ({type(refusal).__name__})"
             else:
-                return "told to stop"
+                return "stopped"
         return f"not stopped ({type(error).__name__})"
 
-    def stop_all(self) -> None:
-        """Call off what waits, and stop what runs; what there is no time for is left to the next invocation."""
-        for index, asked in enumerate(self.sweep.queries):
-            if asked.status == WAITING:
-                self._end(index, asked.fail("NotStarted", "the sweep broke before"))
-        for index, asked in enumerate(self.sweep.queries):
-            if asked.runs:
-                self._end(index, self._give_up(asked, "QueryStopped", f"{asked.status} when the sweep broke"))
-                if self.now > self._spent_before + self._hold:
-                    return
-
     def _give_up_waiting(self) -> None:
-        """Call off what waits where nothing was started and nothing ended for as long as one query may take."""
+        """Fail the queries that wait where nothing was started and nothing ended for as long as one query may take."""
         sweep = self.sweep
-        if self._waiting() and self.now - sweep.progressed_at >= sweep.timeout_seconds:
+        if self._any_waiting() and self.now - sweep.progressed_at >= sweep.timeout_seconds:
             cause = f"could not be started for {sweep.timeout_seconds:g} s"
-            for index, asked in enumerate(sweep.queries):
-                if asked.status == WAITING:
-                    self._end(index, asked.fail(sweep.refused or "Throttled", cause))
+            for index, query in enumerate(sweep.queries):
+                if query.status == WAITING:
+                    self._end(index, query.fail(sweep.start_error or "Throttled", cause))
 
-    def _end(self, index: int, asked: SweepQuery) -> None:
-        """Note that one has ended, which may be what a quota waits for."""
-        now = self.now
-        self.sweep = replace(self.sweep.put(index, asked), progressed_at=now, starts_at=min(self.sweep.starts_at, now))
+    def _end(self, index: int, query: SweepQuery) -> None:
+        """Note that a query has ended. A quota may have waited for that, so starts are allowed at once."""
+        now, sweep = self.now, self.sweep.with_query(index, query)
+        self.sweep = replace(sweep, progressed_at=now, starts_at=min(sweep.starts_at, now))
 
-    def _waiting(self) -> bool:
-        return any(asked.status == WAITING for asked in self.sweep.queries)
+    def _any_waiting(self) -> bool:
+        return any(query.status == WAITING for query in self.sweep.queries)
 
-    def _spent(self, asked: SweepQuery) -> str:
-        return f"{self.now - asked.started_at:.1f} s and {asked.checks} checks"
+    def _spent(self, query: SweepQuery) -> str:
+        return f"{self.now - query.started_at:.1f} s and {query.checks} checks"
 
-    def _call(self, call: Callable[[], Answer], *, counts: bool = False) -> Answer:
-        """Send a request under the pace; `counts` those that are looks at a status."""
+    def _get_status(self, query: SweepQuery) -> str:
+        """Check the status at the pace, and count the check."""
+        self.sweep = replace(self.sweep, poll=replace(self.sweep.poll, checks=self.sweep.poll.checks + 1))
+        self._measure("StatusChecks", 1)
+        status = self._call(lambda: self._operations.get_query_status(self.sweep.started_query(query)))
+        self._observe(status if status in frozenset(Status) else "UnknownStatus")
+        return status
+
+    def _call(self, call: Callable[[], Reply]) -> Reply:
+        """Send a request at the pace, and count its fault, if it has one."""
         try:
-            answer = self._paced(call)
+            return self._paced(call)
         except (Throttled, QuotaExceeded, TransientFault) as fault:
+            self._observe(type(fault).__name__)
             if isinstance(fault, Throttled):
                 self._measure("Throttles", 1)
-            self._count(type(fault).__name__, counts)
             raise
-        if counts:
-            self._count(str(answer) if answer in frozenset(Status) else "UnknownStatus", counts)
-        return answer
 
-    def _count(self, outcome: str, counts: bool) -> None:
-        poll = count_check(self.sweep.poll, outcome)
-        self.sweep = replace(self.sweep, poll=poll if counts else replace(poll, checks=poll.checks - 1))
-        if counts:
-            self._measure("StatusChecks", 1)
+    def _observe(self, outcome: str) -> None:
+        self.sweep = replace(self.sweep, poll=self.sweep.poll.observing(outcome))
 
-    def answer(self, wait_seconds: float, memory_mb: str | int, retry_count: int = 0) -> Sweep:
-        """Return the sweep with what the round took, and the wait in whole seconds: a short one costs less held."""
-        # What is shorter is held by the next invocation, if it has the time.
-        held = min(SHORTEST_WAIT, 0.9 * self._hold)  # with room for what numbers lose on their way
-        wait = max(round(wait_seconds), 1) if wait_seconds > held else 0
-        return self._charged(memory_mb, 2 + bool(wait), 1 + retry_count, wait)
-
-    def _in_time(self, moment: float) -> bool:
+    def _is_in_time(self, moment: float) -> bool:
         """Sleep until then, unless that would leave no time for a call."""
         if moment > max(self._last_call_at, self.now):
             return False
         self._sleep_until(moment)
         return True
+
+
+def _end_probability(query: SweepQuery, now: float) -> float:
+    return (now - query.checked_at) / (now - query.started_at)

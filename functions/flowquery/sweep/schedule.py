@@ -1,4 +1,4 @@
-"""From a scheduled time to the execution that it means, the same one however often it is delivered."""
+"""From a scheduled time to the execution that it means: the same one however often it is delivered."""
 
 from __future__ import annotations
 
@@ -7,86 +7,91 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from flowquery.core.inputs import (
-    parse_alarm_above,
+from flowquery.core.fields import (
     parse_choice,
     parse_id,
     parse_object,
-    parse_query_request,
-    parse_seconds,
     parse_time,
+    parse_whole_within,
+    refuse_unknown_names,
 )
-from flowquery.core.model import Family
-from flowquery.results.windows import Window, compact, selection_text, short_digest
-from flowquery.sweep.plan import Defaults, plan_sweep
+from flowquery.core.limits import DELAY_MINUTES, SUFFIX_LENGTH, WINDOW_MINUTES
+from flowquery.core.model import Family, Window
+from flowquery.core.text import compact_time, short_digest
+from flowquery.query.request import QueryDefaults, QueryInput
+from flowquery.results.objects import selections_text
+from flowquery.sweep.plan import OPTION_FIELDS, SweepDefaults, plan_sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    Allowed = Mapping[str, tuple[str, ...]]
+    from flowquery.core.model import AllowedValues
+
+    Fields = Mapping[str, object]
+    Allowed = Callable[[Family], AllowedValues]
 
 ALIGNMENT_MINUTES = 5  # datapoints are five minutes apart
-SWEEP_FIELDS = (
-    "metricNames",
-    "destinationCategories",
-    "selections",
-    "alarmAbove",
-    "allowPartial",
-    "requestsPerSecond",
-    "timeoutSeconds",
-    "rankedPeaks",
-    "limit",
-)
+SCHEDULE_FIELDS = ("workflow", "scheduledTime", "scopeId", "windowMinutes", "delayMinutes", "suffix")
+QUERY_FIELDS = ("metricName", "destinationCategory", "alarmAbove", "limit", "holdSeconds", "timeoutSeconds")
 
 
-class Workflow(StrEnum):
+class StateMachine(StrEnum):
+    """The state machines that a schedule starts."""
+
     RUN_QUERY = "RunQuery"
     SWEEP_SCOPE = "SweepScope"
 
 
 @dataclass(frozen=True)
-class ScheduledRun:
-    """An execution's name (at most 80 characters, no `:`), its workflow, and its input."""
+class ScheduledExecution:
+    """An execution's name (at most 80 characters, no `:`), its state machine, and its input."""
 
     name: str
     input: Mapping[str, object]
-    workflow: Workflow = Workflow.RUN_QUERY
+    state_machine: StateMachine = StateMachine.RUN_QUERY
 
     @classmethod
-    def parse(cls, event: object, allowed: Allowed) -> ScheduledRun:
-        """Derive the run: its window ends `delayMinutes` before `scheduledTime`, aligned down to five minutes.
+    def parse(cls, event: object, allowed_values: Allowed) -> ScheduledExecution:
+        """Derive the execution: its window ends `delayMinutes` before `scheduledTime`, aligned down to five minutes.
 
-        A `suffix` makes it another run over the same window, which does what a failed one left.
+        A `suffix` makes it another execution over the same window, which does what a failed one has left.
         """
         fields = parse_object(event)
-        workflow = Workflow(parse_choice({"workflow": "RunQuery", **fields}, "workflow", tuple(Workflow)))
-        suffix = "" if fields.get("suffix") is None else f"-{parse_id(fields, 'suffix')[:8]}"
-        shape = _sweep if workflow is Workflow.SWEEP_SCOPE else _query
-        name, asked = shape({**fields, **_window(fields).to_json()}, allowed)
-        return cls(f"{name}{suffix}", asked, workflow)
+        machine = StateMachine(parse_choice({"workflow": "RunQuery", **fields}, "workflow", tuple(StateMachine)))
+        sweeps = machine is StateMachine.SWEEP_SCOPE
+        refuse_unknown_names(fields, (*SCHEDULE_FIELDS, *(OPTION_FIELDS if sweeps else QUERY_FIELDS)))
+        suffix = "" if fields.get("suffix") is None else f"-{parse_id(fields, 'suffix')[:SUFFIX_LENGTH]}"
+        name, execution_input = (_sweep if sweeps else _query)(fields, _window(fields), allowed_values)
+        return cls(f"{name}{suffix}", execution_input, machine)
 
 
-def _window(fields: Mapping[str, object]) -> Window:
-    minutes = parse_seconds(fields, "windowMinutes", 15, at_least=ALIGNMENT_MINUTES, at_most=44_640)
-    delay = parse_seconds(fields, "delayMinutes", 10, at_least=0, at_most=1_440)
+def _window(fields: Fields) -> Window:
+    minutes = parse_whole_within(fields, "windowMinutes", WINDOW_MINUTES)
+    delay = parse_whole_within(fields, "delayMinutes", DELAY_MINUTES)
     due = parse_time(fields, "scheduledTime") - timedelta(minutes=delay)
     step = ALIGNMENT_MINUTES * 60
     end = datetime.fromtimestamp(int(due.timestamp()) // step * step, UTC)
-    return Window(end - timedelta(seconds=int(minutes * 60)), end)
+    return Window(end - timedelta(minutes=minutes), end)
 
 
-def _query(fields: Mapping[str, object], allowed: Allowed) -> tuple[str, dict[str, object]]:
-    scope_id, request = parse_id(fields, "scopeId"), parse_query_request(fields, allowed)
-    alarm_above = parse_alarm_above(fields, Family.DATA)
-    finding = {} if alarm_above is None else {"alarmAbove": alarm_above}
-    times = [compact(request.start_time), compact(request.end_time)]
-    asked = [request.metric_name, request.destination_category, *times]
-    return "-".join([*asked, short_digest(scope_id)]), {"scopeId": scope_id, **request.to_json(), **finding}
+def _query(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[str, Fields]:
+    execution_input = {
+        "scopeId": fields.get("scopeId"),
+        **window.to_json(),
+        **{name: fields[name] for name in QUERY_FIELDS if fields.get(name) is not None},
+    }
+    parsed = QueryInput.parse(execution_input, allowed_values, QueryDefaults())  # refuses what the workflow would
+    selection = (str(fields["metricName"]), str(fields["destinationCategory"]))
+    return "-".join([*selection, *map(compact_time, window), short_digest(parsed.scope_id)]), execution_input
 
 
-def _sweep(fields: Mapping[str, object], allowed: Allowed) -> tuple[str, dict[str, object]]:
-    sweep = plan_sweep(fields, allowed, Defaults())  # refuses what the workflow would
-    asked = {name: fields[name] for name in SWEEP_FIELDS if fields.get(name) is not None}
-    text = f"{sweep.scope_id} {selection_text([query.selection for query in sweep.queries])}"
-    name = "-".join(["sweep", *map(compact, sweep.windows[0]), short_digest(text)])
-    return name, {"scopeId": sweep.scope_id, **sweep.windows[0].to_json(), **asked}
+def _sweep(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[str, Fields]:
+    execution_input = {
+        "scopeId": fields.get("scopeId"),
+        **window.to_json(),
+        **{name: fields[name] for name in OPTION_FIELDS if fields.get(name) is not None},
+    }
+    family = Family.parse(fields)
+    sweep = plan_sweep(execution_input, allowed_values(family), SweepDefaults())  # refuses what the workflow would
+    digest = short_digest(f"{sweep.scope_id} {selections_text([query.selection for query in sweep.queries])}")
+    return "-".join(["sweep", *map(compact_time, window), digest]), execution_input

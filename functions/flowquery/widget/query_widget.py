@@ -14,29 +14,31 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.core.errors import InvalidInput
-from flowquery.core.inputs import parse_object, parse_seconds
+from flowquery.core.fields import parse_object, parse_within
+from flowquery.core.limits import Bounds
 from flowquery.widget.chart import MOST_LINES, Series, draw, letter, series_of, swatch
 from flowquery.widget.wording import moment, number, shown, subject, unit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flowquery.core.model import Run
+    from flowquery.aws.step_functions import Execution
 
-MOST_RUNS = 15
+MOST_EXECUTIONS = 15
+WIDTH = Bounds(0, 100_000, 800)
 PADDING = 24  # pixels of the widget's width that CloudWatch keeps
-MOST_BYTES = 8 * 1024 * 1024  # of rows, uncompressed
+MOST_ROW_BYTES = 8 * 1024 * 1024  # of rows, uncompressed
 # What Step Functions allows in a name; it goes into an ARN.
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f<>{}\[\]?*\"#%\\^|~`$&,;:/]{1,80}")
 DOCUMENTATION = """\
-## Flowquery: recent runs of RunQuery, and the chart of one
+## Flowquery: recent executions of RunQuery, and the chart of one
 
 Reads Step Functions and the results bucket of its stack, and changes nothing.
 
 ### Widget parameters
 Param | Description
 ---|---
-**execution** | The name of the run to show. Default: the newest that succeeded
+**execution** | The name of the execution to show. Default: the newest that succeeded
 
 ### Example parameters
 ``` yaml
@@ -56,24 +58,23 @@ class View(NamedTuple):
     def parse(cls, event: object) -> View:
         fields = parse_object(event)
         name, context = fields.get("execution"), fields.get("widgetContext")
-        told = parse_object({} if context is None else context, "widgetContext")
+        widget = parse_object({} if context is None else context, "widgetContext")
         if name is not None and not (type(name) is str and _NAME.fullmatch(name)):
             raise InvalidInput("execution: expected the name of an execution, 1 to 80 characters")
-        told_width = {"widgetContext.width": told.get("width", 800)}
-        width = int(parse_seconds(told_width, "widgetContext.width", 800, at_least=0, at_most=100_000)) - PADDING
-        asked = fields.get("describe", False) is not False  # AWS's samples take any value for a yes
-        return cls(asked, name, min(max(width, 320), 1400))
+        width = parse_within({"widgetContext.width": widget.get("width")}, "widgetContext.width", WIDTH)
+        describe = fields.get("describe", False) is not False  # AWS's samples take any value for a yes
+        return cls(describe, name, min(max(int(width) - PADDING, 320), 1400))
 
-    def choose(self, runs: Sequence[Run]) -> str | None:
-        """Return the name of the run that was asked for, else of the newest that succeeded, else of the newest."""
-        if self.execution or not runs:
+    def choose(self, executions: Sequence[Execution]) -> str | None:
+        """Return the name in the parameter `execution`, else that of the newest that succeeded, else of the newest."""
+        if self.execution or not executions:
             return self.execution
-        return next((run.name for run in runs if run.status == "SUCCEEDED"), runs[0].name)
+        return next((one.name for one in executions if one.status == "SUCCEEDED"), executions[0].name)
 
 
-def place_of(run: Run, bucket: str) -> str | None:
-    """Return the key of the run's rows; None where there are none, or where they are not this application's."""
-    results = run.output.get("results")
+def rows_key(execution: Execution, bucket: str) -> str | None:
+    """Return the key of the execution's rows; None where there are none, or where they are not this application's."""
+    results = execution.output.get("results")
     if not isinstance(results, dict) or results.get("bucket") != bucket or results.get("empty"):
         return None
     key = str(results.get("key"))
@@ -81,20 +82,25 @@ def place_of(run: Run, bucket: str) -> str | None:
 
 
 def write_widget(
-    view: View, function_arn: str, runs: Sequence[Run], run: Run | None, rows: Sequence[Mapping[str, object]]
+    view: View,
+    function_arn: str,
+    executions: Sequence[Execution],
+    execution: Execution | None,
+    rows: Sequence[Mapping[str, object]],
 ) -> str:
-    """Return the widget: the chosen run above, the recent ones below, each a link that shows it."""
-    chosen = _run(view, run, rows) if run else "<p>No run yet.</p>"
-    return f"<div>{chosen}{_runs(function_arn, runs, run.name if run else None)}</div>"
+    """Return the widget: the chosen execution above, the recent ones below, each a link that shows it."""
+    chosen = _chosen(view, execution, rows) if execution else "<p>No execution yet.</p>"
+    return f"<div>{chosen}{_executions_table(function_arn, executions, execution.name if execution else None)}</div>"
 
 
-def _run(view: View, run: Run, rows: Sequence[Mapping[str, object]]) -> str:
-    output = run.output
-    title = subject(output.get("metricName"), output.get("destinationCategory")) if output else "Run"
-    head = f"<h3>{shown(title)}</h3><p>{shown(run.name)}: <strong>{shown(run.status)}</strong>, {_when(run)}</p>"
-    if run.status != "SUCCEEDED":
-        reason = f"<p><strong>{shown(run.error, 100)}</strong> {shown(run.cause, 600)}</p>" if run.error else ""
-        return head + reason
+def _chosen(view: View, execution: Execution, rows: Sequence[Mapping[str, object]]) -> str:
+    output = execution.output
+    title = subject(output.get("metricName"), output.get("destinationCategory")) if output else "Execution"
+    status = f"<strong>{shown(execution.status)}</strong>, {_when(execution)}"
+    head = f"<h3>{shown(title)}</h3><p>{shown(execution.name)}: {status}</p>"
+    if execution.status != "SUCCEEDED":
+        reason = f"<p><strong>{shown(execution.error, 100)}</strong> {shown(execution.cause, 600)}</p>"
+        return head + reason if execution.error else head
     results = parse_object(output.get("results"), "results")
     if not rows:
         empty = "No data: no agent reported traffic of this kind in the window."
@@ -117,20 +123,21 @@ def _series_table(series: Sequence[Series], unit: str) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _runs(function_arn: str, runs: Sequence[Run], chosen: str | None) -> str:
-    """Return the table of runs; `<cwdb-action>` makes the element before it call this function for the run."""
+def _executions_table(function_arn: str, executions: Sequence[Execution], chosen: str | None) -> str:
+    """Return the table of executions. `<cwdb-action>` makes the element before it call this function for one."""
     rows = "".join(
-        f"<tr><td>{shown(run.status)}{' (shown)' if run.name == chosen else ''}</td><td>{_when(run)}</td>"
-        f'<td><a class="btn btn-link">{shown(run.name)}</a>'
+        f"<tr><td>{shown(one.status)}{' (shown)' if one.name == chosen else ''}</td><td>{_when(one)}</td>"
+        f'<td><a class="btn btn-link">{shown(one.name)}</a>'
         f'<cwdb-action action="call" display="widget" endpoint="{shown(function_arn)}">'
-        f"{escape(json.dumps({'execution': run.name}), quote=False)}</cwdb-action></td></tr>"
-        for run in runs
+        f"{escape(json.dumps({'execution': one.name}), quote=False)}</cwdb-action></td></tr>"
+        for one in executions
     )
-    note = f"<p>The newest {MOST_RUNS} runs; Step Functions has the others.</p>" if len(runs) == MOST_RUNS else ""
-    head = "<th>state</th><th>started (UTC)</th><th>run</th>"
-    return f"<h3>Recent runs</h3><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}"
+    more = f"<p>The newest {MOST_EXECUTIONS} executions. Step Functions lists the others.</p>"
+    head = "<th>state</th><th>started (UTC)</th><th>execution</th>"
+    table = f"<h3>Recent executions</h3><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return table + more if len(executions) == MOST_EXECUTIONS else table
 
 
-def _when(run: Run) -> str:
-    took = f", took {number(round(run.seconds, 1))} s" if run.seconds is not None else ""
-    return f"{run.started:%Y-%m-%d %H:%M:%S}{took}"
+def _when(execution: Execution) -> str:
+    took = f", took {number(round(execution.seconds, 1))} s" if execution.seconds is not None else ""
+    return f"{execution.started:%Y-%m-%d %H:%M:%S}{took}"
