@@ -1,0 +1,288 @@
+"""JSONata and variables in state machines.
+
+moto parses and runs `QueryLanguage: JSONata`, but has no evaluator for its expressions, and would hand one the
+variables as text without escaping them. Patched here, each where AWS differs:
+
+- `StringJSONata` and `StringVariableSample` evaluate with `expressions`, and get variables as values.
+- Every expression of a state reads the variables as they were when the state was entered, so that `Output` does not
+  see what `Assign` beside it sets ("Evaluation order in an assign field", Developer Guide).
+- Conditions are booleans, `Error` and `Cause` strings, numbers of seconds whole: anything else fails.
+- A Choice whose rule matched does not assign what belongs to its Default, even where both lead to the same state.
+- A Fail state may give on the error that a Catch was given, such as States.Timeout.
+- 256 KiB are counted as UTF-8 JSON without white space, and hold for arguments, variables and a whole Assign, too.
+  Which error AWS has for variables is not documented; here it is that of all other data.
+- States.ALL matches neither States.DataLimitExceeded nor States.Runtime, and States.TaskFailed everything but these
+  and a timeout ("Handling errors in Step Functions workflows").
+- The history shows assigned strings as JSON, and DescribeExecution an output that is a string or null.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from moto.stepfunctions.parser.api import (
+    EvaluationFailedEventDetails,
+    ExecutionStatus,
+    HistoryEventType,
+    TaskFailedEventDetails,
+)
+from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.component.common.query_language import QueryLanguageMode
+from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata, StringVariableSample
+from moto.stepfunctions.parser.asl.component.common.timeouts.heartbeat import HeartbeatSecondsJSONata
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSecondsJSONata
+from moto.stepfunctions.parser.asl.component.state import state as common_state
+from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison import ConditionStringJSONata
+from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
+from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
+from moto.stepfunctions.parser.asl.component.state.fail import state_fail
+from moto.stepfunctions.parser.asl.component.state.fail.cause_decl import Cause
+from moto.stepfunctions.parser.asl.component.state.fail.error_decl import Error
+from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.seconds import SecondsJSONata
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
+from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
+from moto.stepfunctions.parser.backend.execution import Execution
+
+from localaws.seams.expressions import EvaluationError, check, evaluate
+
+LONGEST_SECONDS = 99_999_999
+MOST_BYTES = 256 * 1024
+TIMEOUTS = {"States.Timeout", "States.HeartbeatTimeout"}
+NEVER_IN_ALL = {"States.DataLimitExceeded", "States.Runtime"}
+_new_expression = StringJSONata.__init__
+_enter = CommonStateField._eval_body
+_from_error = ExecutionState._from_error
+_parameters = StateTask._eval_parameters
+
+
+def install() -> None:
+    StringJSONata.__init__ = _parse
+    StringJSONata._eval_body = _evaluate_expression
+    StringVariableSample._eval_body = _evaluate_sample
+    CommonStateField._eval_body = _evaluate_state
+    ExecutionState._from_error = _record_failure
+    StateChoice._eval_state = _choose
+    StateChoice._eval_state_output = _leave_choice
+    ConditionStringJSONata._eval_body = _evaluate_condition
+    Error._eval_body = _evaluate_text
+    Cause._eval_body = _evaluate_text
+    SecondsJSONata._get_wait_seconds = _seconds
+    TimeoutSecondsJSONata._eval_seconds = _seconds
+    HeartbeatSecondsJSONata._eval_seconds = _seconds
+    state_fail.CustomErrorName = ErrorName
+    ErrorEqualsDecl._eval_body = _match
+    AssignDecl._eval_body = _assign
+    StateTask._eval_parameters = _arguments
+    for module in (common_state, state_task_lambda, state_task_service):
+        module.is_within_size_quota = _fits
+    VariableStore.get_assigned_variables = _assigned_variables
+    Execution.output = property(_output, _ignore)
+
+
+def _parse(component: Any, expression: str) -> None:
+    """Refuse a definition with an expression that is no JSONata."""
+    try:
+        check(expression)
+    except EvaluationError as error:
+        raise ValueError(str(error)) from None
+    _new_expression(component, expression)
+
+
+def _evaluate_expression(component: Any, env: Any) -> None:
+    expression = component.expression
+    variables = {**_variables(env), "states": _states(env, expression)}
+    env.stack.append(_value(env, expression, variables))
+
+
+def _evaluate_sample(component: Any, env: Any) -> None:
+    """Evaluate a variable in a field of a JSONPath state, such as `$plan.bucket`."""
+    expression, variables = component.expression, _variables(env)
+    if component.query_language_mode == QueryLanguageMode.JSONata:
+        variables["states"] = _states(env, expression)
+    env.stack.append(_value(env, expression, variables))
+
+
+def _variables(env: Any) -> dict[str, Any]:
+    store = env.variable_store
+    return dict(store.entered if hasattr(store, "entered") else _assigned(store))
+
+
+def _assigned(store: Any) -> dict[str, Any]:
+    return {**store._outer_scope, **store._inner_scope}
+
+
+def _states(env: Any, expression: str) -> dict[str, Any]:
+    """Return what `expression` reads of `$states`: all of it would be copied for each expression otherwise."""
+    data = {name: part for name, part in env.states._states_data.items() if name != "errorOutput" or part is not None}
+    parts = re.findall(r"\$states\.(\w+)", expression)
+    return data if expression.count("$states") > len(parts) else {part: data[part] for part in parts if part in data}
+
+
+def _value(env: Any, expression: str, variables: dict[str, Any]) -> Any:
+    try:
+        return evaluate(expression, variables)
+    except EvaluationError as error:
+        raise _failure(env, str(error)) from None
+
+
+def _failure(env: Any, cause: str) -> FailureEventException:
+    name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
+    details = EvaluationFailedEventDetails(error=name.error_name, cause=cause, state=env.next_state_name)
+    event = FailureEvent(
+        env=env,
+        error_name=name,
+        event_type=HistoryEventType.EvaluationFailed,
+        event_details=EventDetails(evaluationFailedEventDetails=details),
+    )
+    return FailureEventException(event)
+
+
+def _typed(component: Any, env: Any, wanted: str, fits: Any) -> Any:
+    """Evaluate an expression whose value has to be of one type."""
+    component.eval(env=env)
+    value = env.stack.pop()
+    if not fits(value):
+        shown = json.dumps(value)
+        raise _failure(env, f"The JSONata expression '{component.literal_value}' returned {shown}, not {wanted}.")
+    return value
+
+
+def _evaluate_condition(component: Any, env: Any) -> None:
+    env.stack.append(_typed(component.string_jsonata, env, "a boolean", lambda value: isinstance(value, bool)))
+
+
+def _evaluate_text(component: Any, env: Any) -> None:
+    env.stack.append(_typed(component.string_expression, env, "a string", lambda value: isinstance(value, str)))
+
+
+def _seconds(component: Any, env: Any) -> Any:
+    wanted = f"a whole number from 0 to {LONGEST_SECONDS}"
+    return _typed(
+        component.string_jsonata, env, wanted, lambda value: type(value) is int and 0 <= value <= LONGEST_SECONDS
+    )
+
+
+def _evaluate_state(state: Any, env: Any) -> None:
+    env.variable_store.entered = _assigned(env.variable_store)
+    try:
+        _enter(state, env)
+    except FailureEventException as error:
+        failure = error.failure_event
+        if failure.event_type == HistoryEventType.EvaluationFailed and not hasattr(failure, "recorded"):
+            failure.recorded = True
+            env.event_manager.add_event(
+                context=env.event_history_context,
+                event_type=HistoryEventType.EvaluationFailed,
+                event_details=failure.event_details,
+            )
+        raise
+
+
+def _record_failure(state: Any, env: Any, ex: Exception) -> FailureEvent:
+    """Mark what moto puts into the history itself, which is any error that a Retry or Catch could match."""
+    failure = _from_error(state, env, ex)
+    failure.recorded = True
+    return failure
+
+
+class _Chosen(str):
+    """The name of the state that a rule of a Choice leads to, as opposed to its Default."""
+
+
+def _choose(state: Any, env: Any) -> None:
+    for rule in state.choices_decl.rules:
+        rule.eval(env)
+        if env.stack.pop() is True:
+            env.stack.append(_Chosen(rule.next_stmt.name))
+            return
+    if state.default_state is None:
+        raise RuntimeError(f"No branching option reached in state {state.name}")
+    env.stack.append(state.default_state.state_name)
+
+
+def _leave_choice(state: Any, env: Any) -> None:
+    next_state = env.stack.pop()
+    if not isinstance(next_state, _Chosen):
+        for declaration in (state.assign_decl, state.output):
+            if declaration:
+                declaration.eval(env=env)
+    if state._is_language_query_jsonpath():
+        CommonStateField._eval_state_output(state, env)
+    env.next_state_name = str(next_state)
+
+
+def _match(component: Any, env: Any) -> None:
+    """Tell whether ErrorEquals holds the error."""
+    name = env.stack.pop().error_name
+    names = {given.error_name for given in component.error_names}
+    wildcards = {"States.ALL"} if name in TIMEOUTS else {"States.ALL", "States.TaskFailed"}
+    if name == "States.HeartbeatTimeout":
+        wildcards.add("States.Timeout")
+    env.stack.append(name in names or (name not in NEVER_IN_ALL and bool(names & wildcards)))
+
+
+def bytes_of(value: Any) -> int:
+    """Return the size of a value as Step Functions counts it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _fits(value: Any) -> bool:
+    return bytes_of(value) <= MOST_BYTES
+
+
+def _assign(component: Any, env: Any) -> None:
+    values: dict[str, Any] = {}
+    for declaration in component.declaration_bindings:
+        declaration.eval(env=env)
+        values.update(env.stack.pop())
+    if sum(bytes_of(value) for value in values.values()) > MOST_BYTES:
+        raise _too_large(env, f"The variables {', '.join(values)} exceed the maximum size of one Assign.")
+    for name, value in values.items():
+        env.variable_store.set(name, value)
+
+
+def _arguments(state: Any, env: Any) -> Any:
+    arguments = _parameters(state, env)
+    if not _fits(arguments):
+        raise _too_large(env, f"The arguments of the state '{state.name}' exceed the maximum size of a payload.")
+    return arguments
+
+
+def _too_large(env: Any, cause: str) -> FailureEventException:
+    name = StatesErrorName(typ=StatesErrorNameType.StatesStatesDataLimitExceeded)
+    details = TaskFailedEventDetails(error=name.error_name, cause=cause)
+    return FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=name,
+            event_type=HistoryEventType.TaskFailed,
+            event_details=EventDetails(taskFailedEventDetails=details),
+        )
+    )
+
+
+def _assigned_variables(store: Any) -> dict[str, str]:
+    return {name: json.dumps(store.get(name), separators=(",", ":")) for name in store._declaration_tracing}
+
+
+def _output(execution: Any) -> str | None:
+    """Return the output as JSON text. moto sets it after the status, so it is read where it comes from."""
+    if execution.exec_status != ExecutionStatus.SUCCEEDED:
+        return None
+    return str(to_json_str(execution.exec_worker.env.states.get_input(), separators=(",", ":")))
+
+
+def _ignore(_execution: Any, _output: Any) -> None: ...
