@@ -35,6 +35,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer.
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map import StateMap
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramStopped
+from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
 from moto.stepfunctions.parser.utils import long_uid
 
 EXCEEDED = StatesErrorNameType.StatesExceedToleratedFailureThreshold
@@ -77,6 +78,7 @@ class Worker(DistributedItemProcessorWorker):
 
     def _take(self, job: Any) -> None:
         record, frame, began = self._map_run_record, self._env.open_inner_frame(), datetime.now(UTC)
+        frame.child_name = long_uid()
         self._eval_job(env=frame, job=job)
         child = _describe(record, frame, began, job)
         self._env.delete_frame(frame)
@@ -88,18 +90,33 @@ class Worker(DistributedItemProcessorWorker):
     def _eval_input(self, env_frame: Any) -> None:
         super()._eval_input(env_frame)
         env_frame.child_input = env_frame.states.get_input()
+        _separate(env_frame, self._map_run_record)
+
+
+def _separate(frame: Any, record: Any) -> None:
+    """Give a child execution its own context, and no variables of the state machine around it, as AWS does."""
+    frame.variable_store = VariableStore()
+    context = frame.states.context_object.context_object_data
+    identity = {"Id": _arn(record, frame), "Name": frame.child_name, "Input": frame.child_input}
+    context["Execution"] = {**context["Execution"], **identity}
+    machine = record.map_state_machine_arn
+    context["StateMachine"] = {"Id": machine, "Name": machine.rsplit(":", 1)[1]}
+
+
+def _arn(record: Any, frame: Any) -> str:
+    return f"{record.map_state_machine_arn.replace(':stateMachine:', ':execution:')}:{frame.child_name}"
 
 
 def _describe(record: Any, frame: Any, began: datetime, job: Any) -> dict[str, Any]:
     """Return the child execution as ResultWriter exports it."""
-    state, name = frame.program_state(), long_uid()
+    state = frame.program_state()
     kinds = {ProgramEnded: "SUCCEEDED", ProgramStopped: "ABORTED"}
     status = kinds.get(type(state), "FAILED")
     child = {
-        "ExecutionArn": f"{record.map_state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}",
+        "ExecutionArn": _arn(record, frame),
         "Input": json.dumps(getattr(frame, "child_input", job.job_input), separators=(",", ":")),
         "InputDetails": {"Included": True},
-        "Name": name,
+        "Name": frame.child_name,
         "RedriveCount": 0,
         "RedriveStatus": REDRIVABLE[status],
         "StartDate": _text(began),

@@ -98,11 +98,13 @@ class Expression(Jsonata):
         name = str(expr.value)
         if name == "$":
             raise JException("Reference to '$$' is not supported.", expr.position)
-        if name == "" or _is_bound(environment, name):
+        if name == "" or _binds(environment, name):
             return super().evaluate_variable(expr, input, environment)
-        if name not in self.variables:
+        if name in self.variables:
+            return _from_json(self.variables[name])
+        if name not in BUILT_IN:
             raise JException(f"The variable '${name}' was never assigned", expr.position)
-        return _from_json(self.variables[name])
+        return super().evaluate_variable(expr, input, environment)
 
     def evaluate_name(self, expr: Any, input: Any, environment: Any) -> Any:
         if input is NO_CONTEXT:
@@ -110,10 +112,11 @@ class Expression(Jsonata):
         return super().evaluate_name(expr, input, environment)
 
 
-def _is_bound(frame: Any, name: str) -> bool:
-    while frame is not None:
+def _binds(frame: Any, name: str) -> bool:
+    """Tell whether the expression itself binds `name`; its outermost frame is the one that has `$$`."""
+    while "$" not in frame.bindings:
         if name in frame.bindings:
-            return name != "eval"  # which Step Functions does not have
+            return True
         frame = frame.parent
     return False
 
@@ -200,6 +203,8 @@ FUNCTIONS = _functions(
     random=_random,
     uuid=lambda: str(uuid.uuid4()),
 )
+# Step Functions has no $eval.
+BUILT_IN = {*Jsonata.static_frame.bindings, *FUNCTIONS} - {"eval"}
 
 
 def _text_of(value: Any, prettify: bool) -> str:

@@ -8,7 +8,7 @@ variables as text without escaping them. Patched here, each where AWS differs:
   see what `Assign` beside it sets ("Evaluation order in an assign field", Developer Guide).
 - Conditions are booleans, `Error` and `Cause` strings, numbers of seconds whole: anything else fails.
 - A Choice whose rule matched does not assign what belongs to its Default, even where both lead to the same state.
-- A Fail state may give on the error that a Catch was given, such as States.Timeout.
+- A Fail state may give on the error that a Catch was given, such as States.Timeout, and so may a Map or a Parallel.
 - 256 KiB are counted as UTF-8 JSON without white space, and hold for arguments, variables and a whole Assign, too.
   Which error AWS has for variables is not documented; here it is that of all other data.
 - States.ALL matches neither States.DataLimitExceeded nor States.Runtime, and States.TaskFailed everything but these
@@ -42,6 +42,8 @@ from moto.stepfunctions.parser.asl.component.state import state as common_state
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison import ConditionStringJSONata
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import iteration_worker
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
@@ -81,7 +83,8 @@ def install() -> None:
     SecondsJSONata._get_wait_seconds = _seconds
     TimeoutSecondsJSONata._eval_seconds = _seconds
     HeartbeatSecondsJSONata._eval_seconds = _seconds
-    state_fail.CustomErrorName = ErrorName
+    for module in (state_fail, iteration_worker, branches_decl):
+        module.CustomErrorName = ErrorName
     ErrorEqualsDecl._eval_body = _match
     AssignDecl._eval_body = _assign
     StateTask._eval_parameters = _arguments
