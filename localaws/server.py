@@ -19,6 +19,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from localaws import cloudformation, lambda_runtime, networkflowmonitor, stepfunctions
 from localaws.clock import Clock
 from localaws.networkflowmonitor.models import NetworkFlowMonitorBackend
+from localaws.seams import moto_modules
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -36,6 +37,7 @@ class LocalAws:
         self._clients: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
+        moto_modules.install()
         networkflowmonitor.install(self.clock)
         lambda_runtime.install(self.runtime)
         stepfunctions.install(self.clock)

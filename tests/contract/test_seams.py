@@ -1,0 +1,28 @@
+"""The seams that make the loopback AWS quick: each does what moto does, only not again and again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import moto
+import pytest
+from moto import backends
+
+from tests.loopback import Stack
+
+
+def test_a_request_does_not_list_the_folder_of_moto(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, listed = Path(moto.__file__).parent, []
+    list_folder = os.listdir
+
+    def record(path: str) -> list[str]:
+        listed.append(Path(path))
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "listdir", record)
+    stack.aws.client("sqs").list_queues()
+
+    assert folder not in listed
+    packages = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert set(backends.list_of_moto_modules()) == packages
