@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from moto.stepfunctions.models import stepfunctions_backends
+
 from localaws.clock import TurnedClock
 from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
 from localaws.networkflowmonitor.models import Call, Script
-from localaws.server import LocalAws
+from localaws.server import ACCOUNT_ID, REGION, LocalAws
 
 ROOT = Path(__file__).parent.parent
 SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
@@ -131,8 +133,10 @@ class Stack:
         aws.client("sns").subscribe(TopicArn=self.outputs["AlarmTopicArn"], Protocol="sqs", Endpoint=arn)
 
     def forget(self) -> None:
-        """Begin anew: no query, no call, no alarm, no fault, no stored object."""
+        """Begin anew: no query, no call, no alarm, no fault, no stored object, no execution."""
         self.aws.network_flow_monitor.reset()
+        for machine in stepfunctions_backends[ACCOUNT_ID][REGION].state_machines:
+            machine.executions.clear()
         self.runtime.faults = {}
         self.clock.sleeps.clear()
         self.aws.lambda_backend.invocations.clear()
