@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from flowquery.aws import clock, network_flow_monitor, session, sns, step_functions
-from flowquery.results import store
+from flowquery.aws import clock, network_flow_monitor, s3, session, sns, step_functions
 from localaws.clock import TurnedClock
 from localaws.server import LocalAws
 from tests.loopback import ENVIRONMENT, FaultyRuntime, Stack
@@ -33,7 +32,7 @@ os.environ.update(
 )
 
 # Its logger keeps the stream that is there when it is made, which is not to be that of one test.
-importlib.import_module("flowquery.aws.observability")
+importlib.import_module("flowquery.aws.logger")
 
 # No deadline: a slow machine is no failure. In CI the examples are the same each time.
 settings.register_profile(
@@ -88,10 +87,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    for config in (session.CONFIG, network_flow_monitor.ONE_ATTEMPT, store.PUT_CONFIG):
+    for config in (session.CONFIG, s3.PUT_CONFIG):
         monkeypatch.setattr(config, "read_timeout", 0.2)
 
 
 def forget_clients() -> None:
-    for module in (network_flow_monitor, store, sns, step_functions):
+    for module in (network_flow_monitor, s3, sns, step_functions):
         module.client.cache_clear()

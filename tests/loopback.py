@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:alarms",
     "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery",
     "SWEEP_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:SweepScope",
+    "HOLD_SECONDS": "600",
     "TIMEOUT_SECONDS": "1800",
     "REQUESTS_PER_SECOND": "5",
     "RANKED_PEAKS": "3",

@@ -38,14 +38,14 @@ class Usage:
     ----------
     poll
         What watching took.
-    start_requests, start_gb_seconds
-        What StartQuery took, failed attempts included.
+    start_retries, start_gb_seconds
+        Of StartQuery.
     retries
         Of GetQueryResults itself.
     """
 
     poll: Poll
-    start_requests: int
+    start_retries: int
     start_gb_seconds: float
     retries: int
 
@@ -54,7 +54,7 @@ class Usage:
         """Read the input of GetQueryResults."""
         return cls(
             poll=Poll.parse(fields),
-            start_requests=parse_count(fields, "startRequests", 0),
+            start_retries=parse_count(fields, "startRetryCount", 0),
             start_gb_seconds=parse_amount(fields, "gbSeconds", 0),
             retries=parse_count(fields, "retryCount", 0),
         )
@@ -67,12 +67,12 @@ def query_cost(usage: Usage, own_gb_seconds: float, region: str, *, finding: boo
     reports its initialisation and the time of attempts that failed. A finding adds the states and the invocation that
     report it; RankContributors adds what its own attempts took.
     """
-    poll, attempts = usage.poll, usage.start_requests + usage.retries
-    steps = transitions.QUERY_RESULTS + (transitions.QUERY_FINDING if finding else 0)
+    poll, retries = usage.poll, usage.start_retries + usage.retries
+    steps = transitions.START_QUERY + transitions.QUERY_RESULTS + (transitions.QUERY_FINDING if finding else 0)
     counted = {
         "checks": poll.checks,
-        "transitions": attempts + poll.transitions + steps,
-        "requests": attempts + poll.requests + 1 + (1 if finding else 0),
+        "transitions": retries + poll.transitions + steps,
+        "requests": retries + poll.requests + (3 if finding else 2),  # StartQuery, GetQueryResults, ReportFinding
         "gbSeconds": poll.gb_seconds + usage.start_gb_seconds + own_gb_seconds,
     }
     return priced(counted, region)
