@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from botocore.httpsession import URLLib3Session
 from hypothesis import HealthCheck, settings
 
 from flowquery.aws import clock, network_flow_monitor, s3, session, sns, step_functions
 from localaws.clock import TurnedClock
 from localaws.server import LocalAws
+from tests import same_thread
 from tests.loopback import ENVIRONMENT, FaultyRuntime, Stack
 from tests.scripted import ScriptedServer, serving
 
@@ -60,7 +62,7 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 def deployed() -> Iterator[Stack]:
     turned = TurnedClock()
     runtime = FaultyRuntime(turned)
-    with LocalAws(runtime, turned) as aws:
+    with LocalAws(runtime, turned) as aws, same_thread.answering(aws.endpoint_url):
         yield Stack(aws, runtime, turned)
 
 
@@ -73,6 +75,12 @@ def stack(deployed: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     forget_clients()
     deployed.forget()
     return deployed
+
+
+@pytest.fixture
+def over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send requests to the loopback AWS over its socket, as those outside this process do."""
+    monkeypatch.setattr(URLLib3Session, "send", same_thread.send_over_http)
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from localaws.networkflowmonitor.models import Script
 from localaws.networkflowmonitor.responses import NetworkFlowMonitorResponse
 from tests.loopback import ROOT, SCOPE_ID, SELECTION, Stack, event
 
+pytestmark = pytest.mark.usefixtures("over_http")
+
 FAMILY = "workload_insights_top_contributors_data"
 
 
