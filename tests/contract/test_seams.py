@@ -8,8 +8,9 @@ from pathlib import Path
 import moto
 import pytest
 from moto import backends
+from moto.stepfunctions.parser.asl.parse import asl_parser
 
-from tests.loopback import Stack
+from tests.loopback import Stack, event
 
 
 def test_a_request_does_not_list_the_folder_of_moto(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +27,12 @@ def test_a_request_does_not_list_the_folder_of_moto(stack: Stack, monkeypatch: p
     assert folder not in listed
     packages = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("__")}
     assert set(backends.list_of_moto_modules()) == packages
+
+
+def test_an_execution_does_not_parse_its_definition_again(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asl_parser, "ASLLexer", None)
+
+    first, second = (stack.run(event("run_query")) for _ in range(2))
+
+    assert (first.status, second.status) == ("SUCCEEDED", "SUCCEEDED")
+    assert first.path == second.path
