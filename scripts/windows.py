@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from flowquery.alarms.query_alarm import cause_text
+from flowquery.alarms.message import cause_text
 from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import FlowqueryError, InvalidInput
 from flowquery.results import store

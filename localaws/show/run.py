@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.markup import escape
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.alarms.query_alarm import cause_text
-from flowquery.core.inputs import is_id
+from flowquery.alarms.message import cause_text
+from flowquery.core.fields import is_id
 from flowquery.query.cost import PRICES, dollars
 from flowquery.widget.wording import visible
 from localaws.clock import SystemClock

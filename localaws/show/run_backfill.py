@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from flowquery.core.errors import InvalidInput
-from flowquery.core.model import timestamp_text
+from flowquery.core.text import timestamp_text
 from flowquery.results import windows
 from flowquery.sweep.backfill import Backfill
 from localaws.show.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql

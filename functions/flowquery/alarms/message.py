@@ -40,13 +40,15 @@ def error_of(failure: Fields) -> str:
 
 
 def cause_of(failure: Fields) -> str:
-    """Return the cause; of a function's error only the message, since Lambda wraps it in JSON."""
-    cause = failure.get("Cause")
+    return truncated(cause_text(failure.get("Cause")), CAUSE_LENGTH)
+
+
+def cause_text(cause: object) -> str:
+    """Return the cause of an error; of a function's error only the message, since Lambda wraps it in JSON."""
     try:
-        cause = json.loads(str(cause))["errorMessage"]
+        return str(json.loads(str(cause))["errorMessage"])
     except (KeyError, TypeError, ValueError):
-        cause = cause or "none given"
-    return truncated(cause, CAUSE_LENGTH)
+        return str(cause or "none given")
 
 
 def advice_lines(error: str) -> list[str]:
