@@ -19,7 +19,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 from localaws import cloudformation, lambda_runtime, networkflowmonitor, stepfunctions
 from localaws.clock import Clock
 from localaws.networkflowmonitor.models import NetworkFlowMonitorBackend
-from localaws.seams import moto_modules, state_machine_definitions
+from localaws.seams import execution_ends, moto_modules, state_machine_definitions
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -37,6 +37,7 @@ class LocalAws:
         self._clients: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
+        execution_ends.install()
         moto_modules.install()
         state_machine_definitions.install()
         networkflowmonitor.install(self.clock)

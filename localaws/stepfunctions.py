@@ -11,7 +11,6 @@ from typing import Any
 from moto.stepfunctions.models import stepfunctions_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn,
 )
@@ -81,7 +80,6 @@ def _nest() -> None:
         _eval_service_task(service, env=env, **kwargs)
         give(service, env.stack[-1])
 
-    state_task_service_callback._DELAY_SECONDS_SYNC_CONDITION_CHECK = 0.02
     StateTaskServiceSfn._normalise_parameters = take
     StateTaskServiceSfn._normalise_response = give
     StateTaskServiceSfn._eval_service_task = start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from moto.stepfunctions.models import stepfunctions_backends
 from localaws.clock import TurnedClock
 from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
 from localaws.networkflowmonitor.models import Call, Script
+from localaws.seams import execution_ends
 from localaws.server import ACCOUNT_ID, REGION, LocalAws
 
 ROOT = Path(__file__).parent.parent
@@ -162,9 +162,9 @@ class Stack:
         return self.ended(arn)
 
     def ended(self, arn: str) -> Run:
+        execution_ends.wait_for(arn)
         sfn = self.aws.client("stepfunctions")
-        while (described := sfn.describe_execution(executionArn=arn))["status"] == "RUNNING":
-            threading.Event().wait(0.01)
+        described = sfn.describe_execution(executionArn=arn)
         return Run(
             status=described["status"],
             output=json.loads(described.get("output", "{}")),

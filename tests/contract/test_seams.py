@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import moto
@@ -10,6 +13,7 @@ import pytest
 from moto import backends
 from moto.stepfunctions.parser.asl.parse import asl_parser
 
+from localaws.seams import execution_ends
 from tests.loopback import Stack, event
 
 
@@ -36,3 +40,23 @@ def test_an_execution_does_not_parse_its_definition_again(stack: Stack, monkeypa
 
     assert (first.status, second.status) == ("SUCCEEDED", "SUCCEEDED")
     assert first.path == second.path
+
+
+def test_who_waits_for_an_execution_goes_on_when_it_has_ended(stack: Stack) -> None:
+    client, may_go_on = stack.aws.client("stepfunctions"), threading.Event()
+
+    def hold(_: object) -> None:
+        may_go_on.wait(60)
+
+    stack.aws.network_flow_monitor.observer = hold
+    machine = {"stateMachineArn": stack.outputs["RunQueryArn"], "input": json.dumps(event("run_query"))}
+    arn = client.start_execution(**machine)["executionArn"]
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(execution_ends.wait_for, arn)
+        early = waiting.done()
+        may_go_on.set()
+        waiting.result(60)
+
+    assert not early
+    assert client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
