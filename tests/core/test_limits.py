@@ -84,7 +84,7 @@ def parse_sweep_schedule(fields: Mapping[str, object]) -> object:
 PARSERS: dict[Callable[[Mapping[str, object]], object], tuple[str, ...]] = {
     parse_run_query: ("holdSeconds", "timeoutSeconds", "limit"),
     parse_status_step: ("holdSeconds", "timeoutSeconds"),
-    parse_sweep: ("timeoutSeconds", "requestsPerSecond", "limit"),
+    parse_sweep: ("timeoutSeconds", "requestsPerSecond", "limit", "rankedPeaks"),
     parse_backfill: (
         "windowMinutes",
         "maxConcurrency",
@@ -92,10 +92,18 @@ PARSERS: dict[Callable[[Mapping[str, object]], object], tuple[str, ...]] = {
         "timeoutSeconds",
         "requestsPerSecond",
         "limit",
+        "rankedPeaks",
     ),
     parse_ranking: ("timeoutSeconds", "requestsPerSecond", "limit", "rankedPeaks"),
     parse_schedule: ("windowMinutes", "delayMinutes", "holdSeconds", "timeoutSeconds", "limit"),
-    parse_sweep_schedule: ("windowMinutes", "delayMinutes", "timeoutSeconds", "requestsPerSecond", "limit"),
+    parse_sweep_schedule: (
+        "windowMinutes",
+        "delayMinutes",
+        "timeoutSeconds",
+        "requestsPerSecond",
+        "limit",
+        "rankedPeaks",
+    ),
 }
 
 
