@@ -40,7 +40,9 @@ def test_a_decision_keeps_within_the_hold_the_budget_and_the_floor(
 
 
 @given(st.floats(0, 8_000), unit, st.integers(0, 20))
-def test_a_hold_checks_less_often_with_time_and_less_often_still_after_faults(spent: float, dice: float, faults: int) -> None:
+def test_a_hold_checks_less_often_with_time_and_less_often_still_after_faults(
+    spent: float, dice: float, faults: int
+) -> None:
     intervals = [POLICY.interval(spent * share, 0) for share in (0.0, 0.25, 0.5, 1.0)]
 
     assert intervals == sorted(intervals)
