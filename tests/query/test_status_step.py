@@ -1,4 +1,4 @@
-"""Watching a query to its end: durations, faults, knobs and frozen clocks, as a state machine lives through them."""
+"""Watching a query to its end: durations, faults, options and frozen clocks, as a state machine lives through them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from flowquery.core.errors import AccessDenied, Throttled, TransientFault
 from flowquery.polling.policy import POLICY
-from flowquery.query.status_step import Watch, watch
+from flowquery.query.status_step import StatusRequest, watch
+from tests.json_values import json_values
 
 EVENTS_A_ROUND = 10  # of the state machine's history; the workflow tests measure it
 EVENTS_A_RETRY = 5
@@ -27,7 +28,7 @@ FAULTS = {"throttled": Throttled, "fault": TransientFault}
 
 @dataclass
 class Run:
-    """A state machine and a query in virtual time; `script` says what goes wrong with the first looks."""
+    """A state machine and a query in virtual time; `script` says what goes wrong with the first checks."""
 
     duration: float
     hold: float = 600.0
@@ -40,10 +41,11 @@ class Run:
     now: float = 0.0
     spent: float = 0.0
     began: float = 0.0
-    looks: list[float] = field(default_factory=list)
+    checks: list[float] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
     retries: int = 0
     attempts: int = 0
+    transitions: int = 0
 
     def to_end(self) -> Run:
         """Do as a state machine does: retry named errors, wait as advised, end with the query or its budget."""
@@ -62,10 +64,16 @@ class Run:
                     retry_count, self.retries = retry_count + 1, self.retries + 1
                 else:
                     self.answers.append(answer)
-                    poll, retry_count = answer["poll"], 0
+                    poll = answer["poll"]
+                    # GetQueryStatus and again for each retry, ChooseByStatus, and WaitBeforeNextCheck where it is entered
+                    self.transitions += 2 + retry_count + (1 if self._waits(answer) else 0)
+                    retry_count = 0
                     self._pass(poll["waitSeconds"])
                 self.now += self.frozen
         return self
+
+    def _waits(self, answer: dict[str, Any]) -> bool:
+        return answer["status"] in ("QUEUED", "RUNNING") and not answer["poll"]["exhausted"]
 
     @property
     def ended(self) -> bool:
@@ -78,20 +86,20 @@ class Run:
         return elapsed
 
     def _invoke(self, poll: dict[str, Any] | None, retry_count: int) -> dict[str, Any]:
-        knobs = {"holdSeconds": self.hold, "timeoutSeconds": self.timeout, "retryCount": retry_count}
-        event = {"scopeId": "scope", "queryId": "query", "poll": poll, **knobs}
+        options = {"holdSeconds": self.hold, "timeoutSeconds": self.timeout, "retryCount": retry_count}
+        event = {"scopeId": "scope", "queryId": "query", "poll": poll, **options}
         self.began, self.attempts = self.now, self.attempts + 1
-        answer = watch(Watch.parse(json.loads(json.dumps(event))), self._look, self._remaining)
+        answer = watch(StatusRequest.parse(json.loads(json.dumps(event))), self._check, self._remaining)
         parsed: dict[str, Any] = json.loads(json.dumps(answer))
         return parsed
 
     def _remaining(self) -> float:
         return self.began + self.function_timeout - self.now
 
-    def _look(self, _: object) -> str:
+    def _check(self, _: object) -> str:
         assert self.now - self.began <= self.function_timeout - POLICY.slowest_call or self.now == self.began
-        self.looks.append(self.spent)
-        failure = self.script[len(self.looks) - 1] if len(self.looks) <= len(self.script) else "none"
+        self.checks.append(self.spent)
+        failure = self.script[len(self.checks) - 1] if len(self.checks) <= len(self.script) else "none"
         status = "SUCCEEDED" if self.spent >= self.duration else "RUNNING"
         self._pass(POLICY.slowest_call if failure == "slow" else self.call)
         if failure in FAULTS:
@@ -139,16 +147,16 @@ def test_no_more_time_is_spent_than_is_counted(run: Run) -> None:
 
 
 @given(runs)
-def test_never_two_looks_closer_than_the_shortest_interval(run: Run) -> None:
+def test_never_two_checks_closer_than_the_shortest_interval(run: Run) -> None:
     run.to_end()
 
-    gaps = [later - earlier for earlier, later in itertools.pairwise(run.looks)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(run.checks)]
     assert min(gaps, default=1) >= POLICY.shortest_interval - 1e-6
 
 
 @given(runs, st.floats(0, 5_000))
 def test_more_budget_never_gives_up_earlier(run: Run, more: float) -> None:
-    longer = Run(**{**vars(run), "timeout": run.timeout + more, "looks": [], "answers": []}).to_end()
+    longer = Run(**{**vars(run), "timeout": run.timeout + more, "checks": [], "answers": []}).to_end()
     run.to_end()
 
     assert longer.ended or not run.ended
@@ -158,7 +166,7 @@ def test_more_budget_never_gives_up_earlier(run: Run, more: float) -> None:
 
 @given(runs, st.sampled_from([0.5, 3_600.0, 1e7]))
 def test_a_runtime_that_is_frozen_between_invocations_changes_nothing(run: Run, frozen: float) -> None:
-    other = Run(**{**vars(run), "frozen": frozen, "looks": [], "answers": []}).to_end()
+    other = Run(**{**vars(run), "frozen": frozen, "checks": [], "answers": []}).to_end()
     run.to_end()
 
     assert [answer["status"] for answer in other.answers] == [answer["status"] for answer in run.answers]
@@ -166,15 +174,43 @@ def test_a_runtime_that_is_frozen_between_invocations_changes_nothing(run: Run, 
 
 
 @given(runs)
-def test_every_look_is_counted_under_what_it_saw(run: Run) -> None:
+def test_every_check_is_counted_under_its_outcome(run: Run) -> None:
     run.to_end()
 
     if run.answers and not run.retries:
         poll = run.answers[-1]["poll"]
-        failures = run.script[: len(run.looks)]
-        assert poll["checks"] == len(run.looks) == sum(poll["observed"].values())
+        failures = run.script[: len(run.checks)]
+        assert poll["checks"] == len(run.checks) == sum(poll["observed"].values())
         assert poll["observed"].get("Throttled", 0) == failures.count("throttled")
         assert poll["observed"].get("TransientFault", 0) == failures.count("fault")
+
+
+@given(runs)
+def test_transitions_and_invocations_are_counted_as_the_state_machine_makes_them(run: Run) -> None:
+    run.to_end()
+
+    if run.answers and run.retries < MOST_RETRIES:
+        poll = run.answers[-1]["poll"]
+        assert (poll["transitions"], poll["requests"]) == (run.transitions, run.attempts)
+
+
+@given(runs)
+def test_a_wait_is_advised_if_and_only_if_there_is_a_next_check(run: Run) -> None:
+    run.to_end()
+
+    for answer in run.answers:
+        assert (answer["poll"]["waitSeconds"] >= 1) == run._waits(answer)
+
+
+@given(st.dictionaries(st.text(), json_values))
+def test_other_fields_of_the_input_are_ignored(others: dict[str, Any]) -> None:
+    """A caller may pass its whole state."""
+    names = ("scopeId", "queryId", "family", "poll", "holdSeconds", "timeoutSeconds", "retryCount")
+    added = {name: value for name, value in others.items() if name not in names}
+
+    assert StatusRequest.parse({**added, "scopeId": "s", "queryId": "q"}) == StatusRequest.parse(
+        {"scopeId": "s", "queryId": "q"}
+    )
 
 
 @pytest.mark.parametrize("hold", [0.0, 0.5, 5.0, 60.0, 600.0, 840.0])
@@ -187,13 +223,13 @@ def test_the_longest_budget_stays_under_25_000_events(hold: float, script: tuple
 
 
 @given(scripts, st.integers(0, 99))
-def test_without_a_hold_it_looks_exactly_once(script: tuple[str, ...], seed: int) -> None:
+def test_without_a_hold_it_checks_exactly_once(script: tuple[str, ...], seed: int) -> None:
     run = Run(60, 0, 600, script, seed).to_end()
 
-    assert len(run.looks) == run.attempts
+    assert len(run.checks) == run.attempts
 
 
-def test_a_hold_goes_on_through_faults_until_the_first_good_look() -> None:
+def test_a_hold_goes_on_through_faults_until_the_first_good_check() -> None:
     run = Run(10, script=("throttled", "fault", "throttled", "fault")).to_end()
 
     assert run.ended
@@ -204,13 +240,13 @@ def test_a_hold_goes_on_through_faults_until_the_first_good_look() -> None:
 def test_intervals_back_off_while_faults_last() -> None:
     run = Run(30, script=("none", *["throttled"] * 6)).to_end()
 
-    gaps = [later - earlier for earlier, later in itertools.pairwise(run.looks[1:8])]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(run.checks[1:8])]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= 4 * gaps[0]
     assert gaps[-1] <= POLICY.longest_fault_interval * (1 + POLICY.jitter)
 
 
-def test_as_long_as_no_status_is_known_an_attempt_ends_in_time_for_its_charge() -> None:
+def test_while_no_status_is_known_an_attempt_ends_in_time_for_its_charge() -> None:
     run = Run(1e9, script=("throttled",) * 1000).to_end()
 
     assert not run.answers
@@ -218,20 +254,20 @@ def test_as_long_as_no_status_is_known_an_attempt_ends_in_time_for_its_charge() 
     assert run.spent <= 7 * POLICY.longest_blind_hold + 90 + 7
 
 
-def test_an_error_that_is_no_passing_fault_is_raised_at_once() -> None:
-    looks = []
+def test_an_error_that_is_not_transient_is_raised_at_once() -> None:
+    checked = []
 
-    def look(_: object) -> str:
-        looks.append(1)
+    def check(query: object) -> str:
+        checked.append(query)
         raise AccessDenied("no")
 
     with pytest.raises(AccessDenied):
-        watch(Watch.parse({"scopeId": "scope", "queryId": "query", "holdSeconds": 60}), look, lambda: 900.0)
-    assert len(looks) == 1
+        watch(StatusRequest.parse({"scopeId": "scope", "queryId": "query", "holdSeconds": 60}), check, lambda: 900.0)
+    assert len(checked) == 1
 
 
 @pytest.mark.parametrize(("seconds", "median"), [(2, 0.5), (60, 1.0), (1200, 12.0)])
-def test_told_nothing_it_sees_the_end_soon(seconds: float, median: float) -> None:
+def test_without_any_option_the_end_is_observed_soon(seconds: float, median: float) -> None:
     lags = sorted(Run(seconds, seed=seed).to_end().spent - seconds for seed in range(51))
 
     assert lags[25] <= median

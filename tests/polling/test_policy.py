@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
@@ -11,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.plans import LAMBDA_SECOND, ROUND
-from flowquery.core.model import IN_PROGRESS, Poll
-from flowquery.polling.policy import POLICY, Decision, Limits, charge_retries, decide
+from flowquery.core.model import IN_PROGRESS
+from flowquery.polling.policy import POLICY, Decision, Hold, charge_retries, decide
+from flowquery.polling.state import Poll
 from tests.loopback import ROOT
 
 elapsed = st.floats(0, 100_000)
@@ -26,11 +26,11 @@ def test_a_decision_keeps_within_the_hold_the_budget_and_the_floor(
 ) -> None:
     poll = Poll(elapsed_seconds=spent, checks=2)
 
-    decision = decide("RUNNING", poll, Limits(hold, timeout, held, call, faults), dice)
+    decision = decide("RUNNING", poll, Hold(hold, timeout, held, call, faults), dice)
 
-    if decision.look_after is not None:
-        assert decision.look_after + call >= POLICY.shortest_interval
-        assert decision.look_after <= min(hold - held, timeout - spent)
+    if decision.check_after is not None:
+        assert decision.check_after + call >= POLICY.shortest_interval
+        assert decision.check_after <= min(hold - held, timeout - spent)
     elif decision.poll.exhausted:
         assert timeout - spent < 1
         assert decision.poll.wait_seconds == 0
@@ -40,8 +40,10 @@ def test_a_decision_keeps_within_the_hold_the_budget_and_the_floor(
 
 
 @given(st.floats(0, 8_000), unit, st.integers(0, 20))
-def test_a_hold_looks_ever_less_often_and_faults_make_it_slower_still(spent: float, dice: float, faults: int) -> None:
-    intervals = [POLICY.interval(spent * part, 0) for part in (0.0, 0.25, 0.5, 1.0)]
+def test_a_hold_checks_less_often_with_time_and_less_often_still_after_faults(
+    spent: float, dice: float, faults: int
+) -> None:
+    intervals = [POLICY.interval(spent * share, 0) for share in (0.0, 0.25, 0.5, 1.0)]
 
     assert intervals == sorted(intervals)
     assert intervals[0] == POLICY.shortest_interval
@@ -58,7 +60,7 @@ def test_the_wait_is_the_cheapest_by_its_derivation(spent: float, hold: float) -
 
     best = POLICY.wait(spent, hold)
 
-    assert rounds_a_second(best) <= min(rounds_a_second(best * part) for part in (0.9, 1.1))
+    assert rounds_a_second(best) <= min(rounds_a_second(best * factor) for factor in (0.9, 1.1))
 
 
 def test_holding_pays_as_long_as_it_is_cheaper_than_the_cheapest_waits() -> None:
@@ -71,7 +73,7 @@ def test_holding_pays_as_long_as_it_is_cheaper_than_the_cheapest_waits() -> None
     assert POLICY.wait(turn - 1, 600) == pytest.approx(POLICY.wait(turn + 1, 600), abs=0.1)
 
 
-def test_a_round_costs_as_much_as_the_policy_believes() -> None:
+def test_a_round_costs_as_much_as_the_policy_says() -> None:
     assert abs(ROUND / LAMBDA_SECOND - POLICY.round_seconds) < 0.01
 
 
@@ -83,37 +85,36 @@ def test_the_longest_backoff_is_the_state_machines() -> None:
 
 @given(st.text(min_size=1).filter(lambda status: status not in IN_PROGRESS), elapsed, st.floats(1, 5_000))
 def test_any_status_but_queued_and_running_is_answered_at_once(status: str, spent: float, timeout: float) -> None:
-    decision = decide(status, Poll(elapsed_seconds=spent), Limits(600, timeout), 0.5)
+    decision = decide(status, Poll(elapsed_seconds=spent), Hold(600, timeout), 0.5)
 
-    assert decision.look_after is None
+    assert decision.check_after is None
     assert (decision.poll.wait_seconds, decision.poll.exhausted) == (0, False)
 
 
-def over_the_dice(poll: Poll, limits: Limits) -> list[Decision]:
-    return [decide("RUNNING", poll, limits, part / 10) for part in range(10)]
+def over_the_dice(poll: Poll, hold: Hold) -> list[Decision]:
+    return [decide("RUNNING", poll, hold, tenth / 10) for tenth in range(10)]
 
 
 @pytest.mark.parametrize(("checks", "at_least"), [(1, 0.4), (2, 0.1), (50, 0.1)])
-def test_jitter_parts_queries_that_started_together_by_their_first_interval(checks: int, at_least: float) -> None:
-    intervals = [decision.look_after or 0 for decision in over_the_dice(Poll(checks=checks), Limits(600, 600))]
+def test_jitter_separates_queries_that_started_together_by_their_first_interval(checks: int, at_least: float) -> None:
+    intervals = [decision.check_after or 0 for decision in over_the_dice(Poll(checks=checks), Hold(600, 600))]
 
     assert max(intervals) - min(intervals) >= at_least
     assert len(set(intervals)) == 10
 
 
 def test_waits_are_jittered_too() -> None:
-    decisions = over_the_dice(Poll(checks=9, elapsed_seconds=2_000), Limits(0, 9_000))
+    decisions = over_the_dice(Poll(checks=9, elapsed_seconds=2_000), Hold(0, 9_000))
 
     assert len({decision.poll.wait_seconds for decision in decisions}) > 5
 
 
 @given(st.integers(0, 6), holds)
 def test_a_retry_is_charged_for_a_hold_only_while_no_status_is_known(retries: int, hold: float) -> None:
-    known = charge_retries(Poll(observed={"RUNNING": 1}), retries, hold)
+    observed = charge_retries(Poll(observed={"RUNNING": 1}), retries, hold)
     blind = charge_retries(Poll(observed={"Throttled": 1}), retries, hold)
 
-    assert known.elapsed_seconds == retries * (POLICY.longest_backoff + POLICY.slowest_call)
-    assert blind.elapsed_seconds - known.elapsed_seconds == pytest.approx(
+    assert observed.elapsed_seconds == retries * (POLICY.longest_backoff + POLICY.slowest_call)
+    assert blind.elapsed_seconds - observed.elapsed_seconds == pytest.approx(
         retries * min(hold, POLICY.longest_blind_hold)
     )
-    assert json.loads(json.dumps(blind.to_json()))["transitions"] == retries
