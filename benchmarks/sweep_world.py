@@ -23,7 +23,7 @@ import yaml
 from benchmarks.plans import CALL
 from benchmarks.virtual_time import SEED
 from localaws.clock import TurnedClock
-from localaws.lambda_runtime import InProcessRuntime
+from localaws.lambda_runtimes.lambda_runtime import InProcessRuntime
 from localaws.networkflowmonitor.models import Script
 from localaws.server import LocalAws
 

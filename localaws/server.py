@@ -16,10 +16,11 @@ from botocore.config import Config
 from moto.awslambda.models import lambda_backends
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from localaws import cloudformation, lambda_runtime, networkflowmonitor, stepfunctions
+from localaws import networkflowmonitor
 from localaws.clock import Clock
+from localaws.lambda_runtimes import lambda_runtime
 from localaws.networkflowmonitor.models import NetworkFlowMonitorBackend
-from localaws.seams import moto_modules, state_machine_definitions
+from localaws.seams import cloudformation, moto_modules, state_machine_definitions, stepfunctions
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"

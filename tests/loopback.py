@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from moto.stepfunctions.models import stepfunctions_backends
 
 from localaws.clock import TurnedClock
-from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
+from localaws.lambda_runtimes.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
 from localaws.networkflowmonitor.models import Call, Script
 from localaws.server import ACCOUNT_ID, REGION, LocalAws
 

@@ -8,17 +8,17 @@ from typing import Any
 import boto3
 import pytest
 from botocore.model import StringShape, StructureShape
+from flowquery.core.inputs import parse_id
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
 from flowquery.alarms.query_alarm import ADVICE
 from flowquery.core import errors
-from flowquery.core.inputs import parse_id
 from flowquery.core.model import Family
 from flowquery.results.rows import MEMBERS
+from localaws.demo.scenarios import SCENARIOS
 from localaws.networkflowmonitor.models import Ranking, Script
-from localaws.scenarios import SCENARIOS
 from tests.contract.released import check_released
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event, execution, output
 from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, http, ok, stored

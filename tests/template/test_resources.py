@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.cloudformation.models import cloudformation_backends
 
-from localaws.cloudformation import ADDED, COMPLETED, NOT_SIMULATED, Resource, resources
+from localaws.seams.cloudformation import ADDED, COMPLETED, NOT_SIMULATED, Resource, resources
 from localaws.server import ACCOUNT_ID, REGION
 from tests.loopback import SCOPE_ID, Stack, event
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from localaws.demo.scenarios import SCENARIOS
 from localaws.networkflowmonitor.models import Ranking, Script
-from localaws.scenarios import SCENARIOS
 from tests.loopback import LAMBDA_FAULTS, QUERY_ID, ROOT, SCOPE_ID, event
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from localaws.clock import TurnedClock
+from localaws.demo.live_grid import Asked, Ended, Grid, LiveGrid, draw
+from localaws.demo.run_sweep import planned
 from localaws.networkflowmonitor.models import DATA, RANKING, Call, Query, Script
-from localaws.show.live_grid import Asked, Ended, Grid, LiveGrid, draw
-from localaws.show.run_sweep import planned
 from tests.sweeps import failed, stored, swept, window
 from tests.sweeps import query as succeeded
 

@@ -1,6 +1,6 @@
 """Windows of sweeps, in a live stack or on a loopback: which are missing, and a backfill of them.
 
-`python -m scripts.windows gaps --from … --to …` lists windows that are not stored whole; `backfill` says what sweeping
+`python -m commands.windows gaps --from … --to …` lists windows that are not stored whole; `backfill` says what sweeping
 them takes, starts it, and shows it to its end. The stack's outputs say where; credentials are the user's own.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from flowquery.results.windows import Selection, Window, selection_text
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,7 +27,6 @@ from flowquery.alarms.message import cause_text
 from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import FlowqueryError, InvalidInput
 from flowquery.results import store
-from flowquery.results.windows import Selection, Window, selection_text
 from flowquery.sweep.backfill import REQUESTS_PER_QUERY, Backfill
 
 DONE, LEFT, UNUSABLE = 0, 1, 2

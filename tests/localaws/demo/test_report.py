@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from localaws.show.report import CONTRIBUTOR_FIELDS, write_report
-from localaws.show.run import open_in_browser
+from localaws.demo.report import CONTRIBUTOR_FIELDS, write_report
+from localaws.demo.run import open_in_browser
 from tests.hostile import HOSTILE
 from tests.loopback import output
 from tests.markup import parsed

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flowquery.widget.wording import CATEGORIES, METRICS, number, shown, subject, unit_in_words, visible
-from localaws.show.page import minute, scrolling, span
+from localaws.demo.page import minute, scrolling, span
 
 LEVELS = 5
 STYLES = (

@@ -22,7 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localaws.clock import TurnedClock
-from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, ProcessRuntime, Runtime
+from localaws.lambda_runtimes.lambda_runtime import DeployedFunction, InProcessRuntime, ProcessRuntime, Runtime
 from localaws.networkflowmonitor.models import Script
 from localaws.networkflowmonitor.responses import NetworkFlowMonitorResponse
 from tests.loopback import ROOT, SCOPE_ID, SELECTION, Stack, event

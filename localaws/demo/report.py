@@ -7,7 +7,7 @@ from typing import Any
 
 from flowquery.widget.chart import MOST_LINES, Series, draw, letter, series_of, swatch
 from flowquery.widget.wording import moment, number, shown, subject, unit_in_words
-from localaws.show.page import about, cost_card, header, label, minute, page, section, span, table
+from localaws.demo.page import about, cost_card, header, label, minute, page, section, span, table
 
 MOST_SERIES = 200  # in the table
 MOST_TIMES = 300  # in the table of points

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flowquery.widget.wording import number, visible
-from localaws.show.run import SCOPE_ID, Display, Stage, show_alarms, show_cost, show_failure, show_sql, start
+from localaws.demo.run import SCOPE_ID, Display, Stage, show_alarms, show_cost, show_failure, show_sql, start
 
 EXAMPLE = Path(__file__).parents[2] / "examples/parent_workflow"
 SECOND_SCOPE_ID = "b2c3d4e5-6789-01bc-def0-234567890abc"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from localaws.show.run import UnusableInput, Workflow
-from localaws.show.run_backfill import run_backfill
-from localaws.show.run_parent import run_parent
-from localaws.show.run_query import run_query
-from localaws.show.run_sweep import run_sweep
+from localaws.demo.run import UnusableInput, Workflow
+from localaws.demo.run_backfill import run_backfill
+from localaws.demo.run_parent import run_parent
+from localaws.demo.run_query import run_query
+from localaws.demo.run_sweep import run_sweep
 
 # The service's limit is undocumented, and the loopback has none unless a scenario sets one.
 WORKFLOWS: Mapping[str, Workflow] = {

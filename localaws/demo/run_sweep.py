@@ -9,11 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from flowquery.widget.wording import CATEGORIES, METRICS
-from localaws.networkflowmonitor.models import Call
-from localaws.show import heatmap
-from localaws.show.duplicates import run_duplicates
-from localaws.show.live_grid import Asked, LiveGrid
-from localaws.show.run import (
+from localaws.demo import heatmap
+from localaws.demo.duplicates import run_duplicates
+from localaws.demo.live_grid import Asked, LiveGrid
+from localaws.demo.run import (
     Display,
     Outcome,
     Stage,
@@ -27,7 +26,8 @@ from localaws.show.run import (
     start,
     stored_rows,
 )
-from localaws.show.sweep_report import write_sweep_report
+from localaws.demo.sweep_report import write_sweep_report
+from localaws.networkflowmonitor.models import Call
 
 
 def run_sweep(stage: Stage) -> bool:

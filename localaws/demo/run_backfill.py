@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
+from commands.windows import DONE, MOST_SHOWN, Place, follow, show_estimate, start
 from flowquery.core.errors import InvalidInput
 from flowquery.core.text import timestamp_text
 from flowquery.results import windows
 from flowquery.sweep.backfill import Backfill
-from localaws.show.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
-from scripts.windows import DONE, MOST_SHOWN, Place, follow, show_estimate, start
+from localaws.demo.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
 
 HOURS = 12
 

@@ -13,8 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flowquery.widget.wording import visible
-from localaws.lambda_runtime import Invocation
-from localaws.show.run import (
+from localaws.demo.run import (
     Display,
     Firing,
     Outcome,
@@ -27,6 +26,7 @@ from localaws.show.run import (
     show_failure,
     start,
 )
+from localaws.lambda_runtimes.lambda_runtime import Invocation
 
 AT_ONCE = 3
 PATIENCE_SECONDS = 60

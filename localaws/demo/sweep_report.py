@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flowquery.widget.wording import number, shown, subject
-from localaws.show import heatmap
-from localaws.show.page import Fact, about, cost_card, header, label, listed, minute, page, section, span, table
-from localaws.show.report import contributors_table
+from localaws.demo import heatmap
+from localaws.demo.page import Fact, about, cost_card, header, label, listed, minute, page, section, span, table
+from localaws.demo.report import contributors_table
 
 MOST_QUERIES = 600  # in the table
 

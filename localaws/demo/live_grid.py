@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flowquery.widget.wording import CATEGORIES, METRICS, visible
+from localaws.demo.heatmap import in_order
 from localaws.networkflowmonitor.models import DATA, Call, Query
-from localaws.show.heatmap import in_order
 
 
 class State(NamedTuple):

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from localaws.show.duplicates import run_duplicates
-from localaws.show.report import write_report
-from localaws.show.run import (
+from localaws.demo.duplicates import run_duplicates
+from localaws.demo.report import write_report
+from localaws.demo.run import (
     Display,
     Outcome,
     Stage,

@@ -28,12 +28,12 @@ from flowquery.core.fields import is_id
 from flowquery.query.cost import PRICES, dollars
 from flowquery.widget.wording import visible
 from localaws.clock import SystemClock
-from localaws.cloudformation import NOT_SIMULATED
-from localaws.lambda_runtime import ProcessRuntime
+from localaws.demo import sql
+from localaws.demo.scenarios import SCENARIOS, Scenario
+from localaws.lambda_runtimes.lambda_runtime import ProcessRuntime
 from localaws.networkflowmonitor.models import Call
-from localaws.scenarios import SCENARIOS, Scenario
+from localaws.seams.cloudformation import NOT_SIMULATED
 from localaws.server import REGION, TEMPLATE, LocalAws
-from localaws.show import sql
 
 SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"
 _SHOWN_EVENTS = re.compile(r"(\w+)StateEntered|TaskFailed|LambdaFunctionFailed")

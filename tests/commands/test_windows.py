@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from commands import windows
+from localaws.demo.run import Stage
+from localaws.demo.run_backfill import run_backfill
+from localaws.demo.scenarios import SCENARIOS
 from localaws.networkflowmonitor.models import Script
-from localaws.scenarios import SCENARIOS
-from localaws.show.run import Stage
-from localaws.show.run_backfill import run_backfill
-from scripts import windows
 from tests.loopback import SCOPE_ID, Stack
 
 DAY = ["--from", "2026-11-22T00:00:00Z", "--to", "2026-11-23T00:00:00Z"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from localaws.show.heatmap import LEGEND, LEVELS, SHADES, Cell, HeatMap, Mark, heat_map, short, show, write
-from localaws.show.sweep_report import write_sweep_report
+from localaws.demo.heatmap import LEGEND, LEVELS, SHADES, Cell, HeatMap, Mark, heat_map, short, show, write
+from localaws.demo.sweep_report import write_sweep_report
 from tests.hostile import HOSTILE
 from tests.markup import parsed
 from tests.sweeps import failed, query, stored, swept

@@ -12,15 +12,15 @@ import pytest
 from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
-from localaws.lambda_runtime import DeployedFunction, Invocation
-from localaws.scenarios import SCENARIOS, Scenario
+from localaws.demo.duplicates import came
+from localaws.demo.live_grid import Asked
+from localaws.demo.run import Outcome, UnusableInput, Workflow, scenario_of
+from localaws.demo.run_parent import show_verdicts
+from localaws.demo.run_sweep import output_of, planned
+from localaws.demo.scenarios import SCENARIOS, Scenario
+from localaws.demo.workflows import WORKFLOWS, workflow
+from localaws.lambda_runtimes.lambda_runtime import DeployedFunction, Invocation
 from localaws.server import TEMPLATE
-from localaws.show.duplicates import came
-from localaws.show.live_grid import Asked
-from localaws.show.run import Outcome, UnusableInput, Workflow, scenario_of
-from localaws.show.run_parent import show_verdicts
-from localaws.show.run_sweep import output_of, planned
-from localaws.show.workflows import WORKFLOWS, workflow
 from tests.hostile import HOSTILE
 from tests.sweeps import query, swept, window
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from moto.awslambda import models as lambda_models
 from moto.sqs.models import sqs_backends
 
-from localaws.runtime_api import Exited, RuntimeApi
+from localaws.lambda_runtimes.runtime_api import Exited, RuntimeApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping

@@ -20,9 +20,8 @@ from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-from localaws import distributed_map
 from localaws.clock import Clock, SystemClock
-from localaws.seams import jsonata
+from localaws.seams import distributed_map, jsonata
 
 _starting = threading.Lock()
 _real_wait = wait_function.WaitFunction._wait_interval
