@@ -16,7 +16,7 @@ from localaws.clock import SystemClock
 from localaws.demo import sql
 from localaws.demo.run import SCOPE_ID, UnusableInput, read_event, run
 from localaws.demo.workflows import workflow
-from localaws.lambda_runtimes.lambda_runtime import ProcessRuntime
+from localaws.lambda_runtimes.process import ProcessRuntime
 from localaws.server import LocalAws
 
 SUCCEEDED, ENDED_OTHERWISE, UNUSABLE_INPUT = 0, 1, 2

@@ -26,7 +26,7 @@ from localaws.demo.run import (
     show_failure,
     start,
 )
-from localaws.lambda_runtimes.lambda_runtime import Invocation
+from localaws.lambda_runtimes.deployed_function import InvocationResult
 
 AT_ONCE = 3
 PATIENCE_SECONDS = 60
@@ -72,7 +72,7 @@ class _Answers:
     def __init__(self, stage: Stage) -> None:
         self._invocations, self._seen = stage.aws.lambda_backend.invocations, 0
 
-    def next(self, count: int = 1) -> list[Invocation]:
+    def next(self, count: int = 1) -> list[InvocationResult]:
         """Wait for so many more."""
         given_up = time.monotonic() + PATIENCE_SECONDS
         while len(answers := self._all()) < self._seen + count:
@@ -86,11 +86,11 @@ class _Answers:
     def failed(self) -> int:
         return sum(bool(invocation.error) for invocation in self._all())
 
-    def _all(self) -> list[Invocation]:
+    def _all(self) -> list[InvocationResult]:
         return [done for done in self._invocations if done.function.handler == "start_execution.handler"]
 
 
-def came(invocation: Invocation, *, runs: bool = False) -> str:
+def came(invocation: InvocationResult, *, runs: bool = False) -> str:
     """Say what came of a delivery; of a name that `runs` Step Functions answers as if this one had started it."""
     if invocation.error:
         return f"[red]failed[/] {escape(visible(invocation.payload.decode(), 300))}"

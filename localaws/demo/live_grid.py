@@ -21,7 +21,8 @@ from rich.text import Text
 
 from flowquery.widget.wording import CATEGORIES, METRICS, visible
 from localaws.demo.heatmap import in_order
-from localaws.networkflowmonitor.models import DATA, Call, Query
+from localaws.networkflowmonitor.models import DATA, TopContributorsQuery
+from localaws.scripted_network_flow_monitor import Call
 
 
 class State(NamedTuple):
@@ -80,7 +81,7 @@ class Grid:
     def ended(self) -> int:
         return sum(state.ended for state in self.states.values())
 
-    def see(self, call: Call, query: Query | None) -> Ended | None:
+    def see(self, call: Call, query: TopContributorsQuery | None) -> Ended | None:
         """Take what a call says of its query, and return that query where it has just ended."""
         state = _state(call)
         if query is None or query.family != DATA or state is None:
@@ -178,7 +179,7 @@ class LiveGrid:
         with self._lock:
             self.grid.plan(planned)
 
-    def see(self, call: Call, query: Query | None) -> None:
+    def see(self, call: Call, query: TopContributorsQuery | None) -> None:
         with self._lock:
             ended = self.grid.see(call, query)
             if call.outcome.endswith(("Exception", "Error")):

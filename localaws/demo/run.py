@@ -30,9 +30,9 @@ from flowquery.widget.wording import visible
 from localaws.clock import SystemClock
 from localaws.demo import sql
 from localaws.demo.scenarios import SCENARIOS, Scenario
-from localaws.lambda_runtimes.lambda_runtime import ProcessRuntime
-from localaws.networkflowmonitor.models import Call
-from localaws.seams.cloudformation import NOT_SIMULATED
+from localaws.lambda_runtimes.process import ProcessRuntime
+from localaws.scripted_network_flow_monitor import Call
+from localaws.seams.cloudformation_resources import NOT_SIMULATED
 from localaws.server import REGION, TEMPLATE, LocalAws
 
 SCOPE_ID = "a1b2c3d4-5678-90ab-cdef-1234567890ab"

@@ -27,7 +27,7 @@ from localaws.demo.run import (
     stored_rows,
 )
 from localaws.demo.sweep_report import write_sweep_report
-from localaws.networkflowmonitor.models import Call
+from localaws.scripted_network_flow_monitor import Call
 
 
 def run_sweep(stage: Stage) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 
 THROTTLED = ("ThrottlingException",)
 ALL = ("query", "sweep", "parent", "backfill")

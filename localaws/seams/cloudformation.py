@@ -1,240 +1,48 @@
-"""CloudFormation: SAM templates, and the resources and properties that moto leaves out in silence.
+"""CloudFormation: SAM templates, and resources that moto does not create whole.
 
-What moto does not create is created here through the service's own API, as CloudFormation does it; what is not
-simulated is on a list; and any other type fails the stack.
+Patches `cloudformation_backends.backend`: moto knows no transform, ignores a definition on S3 and its substitutions,
+gives a change set no outputs, and skips types that it does not know with CREATE_COMPLETE. In this backend a type that
+`cloudformation_resources.py` neither creates nor lists fails the stack. An update is refused, since moto replaces what
+it should update.
 """
 
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import logging
 import os
 import re
 import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import boto3
 import yaml
-from moto.athena.models import athena_backends
-from moto.awslambda.models import lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformation_backends
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.kms.models import kms_backends
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
+from localaws.seams.cloudformation_resources import ADDED, COMPLETED, DELETED, NOT_SIMULATED, Properties, Resource
+
 Template = dict[str, Any]
-Properties = dict[str, Any]
 
-NOT_SIMULATED = {
-    "AWS::S3::BucketPolicy": "moto ignores its condition on TLS and would deny everything",
-}
-
-# moto replaces what it should update and loses what it does not know.
 NO_UPDATE = "Updating {0} is not simulated: sam delete --stack-name {0}, then deploy again"
 
-
-def _apply_schedule(physical_id: str, properties: Properties) -> None:
-    _client("scheduler").create_schedule(**{"Name": physical_id, **properties})
-
-
-def _apply_alarm(physical_id: str, properties: Properties) -> None:
-    _client("cloudwatch").put_metric_alarm(**{"AlarmName": physical_id, **properties})
-
-
-def _apply_subscription(_: str, properties: Properties) -> None:
-    _client("sns").subscribe(**properties)
-
-
-def _apply_topic_policy(_: str, properties: Properties) -> None:
-    for topic in properties["Topics"]:
-        policy = json.dumps(properties["PolicyDocument"])
-        _client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
-
-
-def _apply_event_invoke_config(_: str, properties: Properties) -> None:
-    _client("lambda").put_function_event_invoke_config(**properties)
-
-
-def _apply_database(_: str, properties: Properties) -> None:
-    _client("glue").create_database(**properties)
-
-
-def _apply_table(_: str, properties: Properties) -> None:
-    _client("glue").create_table(**properties)
-
-
-def _apply_work_group(_: str, properties: Properties) -> None:
-    configuration = dict(properties["WorkGroupConfiguration"])
-    configuration["BytesScannedCutoffPerQuery"] = int(configuration["BytesScannedCutoffPerQuery"])
-    _client("athena").create_work_group(
-        Name=properties["Name"], Description=properties["Description"], Configuration=configuration
-    )
-
-
-def _apply_named_query(_: str, properties: Properties) -> None:
-    _client("athena").create_named_query(**properties)
-
-
-# Types that moto's CloudFormation does not know at all.
-ADDED: Mapping[str, Callable[[str, Properties], None]] = {
-    "AWS::Scheduler::Schedule": _apply_schedule,
-    "AWS::CloudWatch::Alarm": _apply_alarm,
-    "AWS::SNS::Subscription": _apply_subscription,
-    "AWS::SNS::TopicPolicy": _apply_topic_policy,
-    "AWS::Lambda::EventInvokeConfig": _apply_event_invoke_config,
-    "AWS::Glue::Database": _apply_database,
-    "AWS::Glue::Table": _apply_table,
-    "AWS::Athena::WorkGroup": _apply_work_group,
-    "AWS::Athena::NamedQuery": _apply_named_query,
-}
-
-
-def _delete_schedule(resource: Resource) -> None:
-    _client("scheduler").delete_schedule(Name=resource.physical_id)
-
-
-def _delete_alarm(resource: Resource) -> None:
-    _client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
-
-
-def _delete_database(resource: Resource) -> None:  # with its tables
-    name = resource.properties["DatabaseInput"]["Name"]
-    for table in _client("glue").get_tables(DatabaseName=name)["TableList"]:
-        _client("glue").delete_table(DatabaseName=name, Name=table["Name"])
-    _client("glue").delete_database(Name=name)
-
-
-def _delete_work_group(resource: Resource) -> None:  # with its saved queries, for which moto has no call
-    name = resource.properties["Name"]
-    queries = _backend(athena_backends).named_queries
-    for query_id in [query_id for query_id, query in queries.items() if query.workgroup.name == name]:
-        del queries[query_id]
-    _client("athena").delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
-
-
-# Of the types above those that another stack would notice.
-DELETED: Mapping[str, Callable[[Resource], None]] = {
-    "AWS::Scheduler::Schedule": _delete_schedule,
-    "AWS::CloudWatch::Alarm": _delete_alarm,
-    "AWS::Glue::Database": _delete_database,
-    "AWS::Athena::WorkGroup": _delete_work_group,
-}
-
-
-def _complete_bucket(name: str, properties: Properties) -> None:
-    s3 = _client("s3")
-    if "PublicAccessBlockConfiguration" in properties:
-        given = properties["PublicAccessBlockConfiguration"]
-        block = {setting: str(value).lower() == "true" for setting, value in given.items()}  # "true" is a boolean too
-        s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
-    if "LifecycleConfiguration" in properties:
-        rules = [_lifecycle_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
-        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
-
-
-def _lifecycle_rule(rule: Properties) -> Properties:
-    days = int(rule["ExpirationInDays"])
-    return {
-        "ID": rule["Id"],
-        "Status": rule["Status"],
-        "Filter": {"Prefix": rule["Prefix"]},
-        "Expiration": {"Days": days},
-    }
-
-
-def _complete_log_group(name: str, properties: Properties) -> None:
-    _client("logs").put_retention_policy(logGroupName=name, retentionInDays=int(properties["RetentionInDays"]))
-
-
-def _complete_role(name: str, properties: Properties) -> None:
-    for policy in properties.get("Policies", []):  # moto keeps the text of a Python dictionary
-        document = json.dumps(policy["PolicyDocument"])
-        _client("iam").put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
-
-
-def _complete_key(key_id: str, properties: Properties) -> None:
-    # moto keeps the dictionary, on which every call then breaks, the one that could replace it included.
-    _backend(kms_backends).keys[key_id].policy = json.dumps(properties["KeyPolicy"])
-
-
-def _complete_queue(url: str, properties: Properties) -> None:
-    attributes = {name: str(value).lower() for name, value in properties.items() if name != "QueueName"}
-    _client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
-
-
-def _complete_topic(arn: str, properties: Properties) -> None:
-    for name in ("DisplayName", "KmsMasterKeyId"):
-        if name in properties:
-            value = properties[name]
-            _client("sns").set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
-
-
-def _complete_state_machine(arn: str, properties: Properties) -> None:
-    logging, tracing = properties["LoggingConfiguration"], properties["TracingConfiguration"]
-    groups = [destination["CloudWatchLogsLogGroup"] for destination in logging["Destinations"]]
-    destinations = [{"cloudWatchLogsLogGroup": {"logGroupArn": group["LogGroupArn"]}} for group in groups]
-    _client("stepfunctions").update_state_machine(
-        stateMachineArn=arn,
-        loggingConfiguration={
-            "level": logging["Level"],
-            "includeExecutionData": logging["IncludeExecutionData"],
-            "destinations": destinations,
-        },
-        tracingConfiguration={"enabled": tracing["Enabled"]},
-    )
-
-
-def _complete_function(name: str, properties: Properties) -> None:
-    function = _backend(lambda_backends).get_function(name)
-    layers = [getattr(layer, "arn", layer) for layer in properties.get("Layers", [])]  # moto's Ref gives the object
-    function.layers = function._get_layers_data(layers)
-    function.architectures = properties.get("Architectures", ["x86_64"])
-    function.tracing_config = properties.get("TracingConfig", function.tracing_config)
-    function.logs_group_name = properties.get("LoggingConfig", {}).get("LogGroup", function.logs_group_name)
-    function.tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
-
-
-def _complete_layer(arn: str, properties: Properties) -> None:
-    layer = _backend(lambda_backends).layers_versions_by_arn(arn)
-    layer.compatible_architectures = properties.get("CompatibleArchitectures", [])
-
-
-# Types that moto creates without some of the template's properties.
-COMPLETED: Mapping[str, Callable[[str, Properties], None]] = {
-    "AWS::IAM::Role": _complete_role,
-    "AWS::KMS::Key": _complete_key,
-    "AWS::S3::Bucket": _complete_bucket,
-    "AWS::Lambda::Function": _complete_function,
-    "AWS::Lambda::LayerVersion": _complete_layer,
-    "AWS::Logs::LogGroup": _complete_log_group,
-    "AWS::SQS::Queue": _complete_queue,
-    "AWS::SNS::Topic": _complete_topic,
-    "AWS::StepFunctions::StateMachine": _complete_state_machine,
-}
-
-
-# moto warns of each type that it does not know, which here means: left to this module.
+# moto warns of each type that it does not know, and this module creates those.
 warnings.filterwarnings("ignore", "Tried to parse", module="moto.cloudformation.parsing")
 logging.getLogger("moto").setLevel(logging.ERROR)
 
 
 def install() -> None:
     """Swap the backend. Call it before the server answers its first request."""
-    cloudformation_backends.backend = Backend
+    cloudformation_backends.backend = SamBackend
     cloudformation_backends.clear()
 
 
-class Backend(CloudFormationBackend):
+class SamBackend(CloudFormationBackend):
     @property
     def _url_module(self) -> Any:
         return importlib.import_module("moto.cloudformation.urls")
@@ -286,16 +94,20 @@ def expand(text: str, parameters: Mapping[str, str]) -> Template:
     definitions = {name: _definition(properties) for name, properties in machines.items()}
     if template.get("Transform"):
         template = transform(template, dict(parameters), _NoManagedPolicies())
-    for parameter in template.get("Parameters", {}).values():  # of which moto splits what is given, but no default
+    for parameter in template.get("Parameters", {}).values():  # moto splits a value that is given, but no default
         if parameter["Type"] == "CommaDelimitedList" and "Default" in parameter:
             parameter["Default"] = parameter["Default"].split(",")
     for name, definition in definitions.items():
         template["Resources"][name]["Properties"]["DefinitionString"] = definition
-    known = parsing.get_model_map().keys() | ADDED.keys() | NOT_SIMULATED.keys()
-    unknown = sorted({resource["Type"] for resource in template["Resources"].values()} - known)
-    if unknown:
-        raise ValidationError(message=f"Not simulated, and not on the list of what is not: {', '.join(unknown)}")
+    _refuse_other_types({resource["Type"] for resource in template["Resources"].values()})
     return template
+
+
+def _refuse_other_types(types: set[str]) -> None:
+    """Refuse a template with a type that is neither created nor on the list of those that are not simulated."""
+    others = sorted(types - parsing.get_model_map().keys() - ADDED.keys() - NOT_SIMULATED.keys())
+    if others:
+        raise ValidationError(message=f"Neither created nor listed as not simulated: {', '.join(others)}")
 
 
 class _NoManagedPolicies:
@@ -313,18 +125,8 @@ def _definition(properties: Properties) -> Template:
     properties["Definition"] = {"StartAt": "Placeholder"}
     substitutions = properties.pop("DefinitionSubstitutions", {})
     # Joined rather than Fn::Sub: moto's would turn the `$$` of the context object into `$`.
-    parts = re.split(r"\$\{(\w+)\}", json.dumps(yaml.safe_load(body)))
-    return {"Fn::Join": ["", [substitutions[part] if index % 2 else part for index, part in enumerate(parts)]]}
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A resource of a stack; `properties` are the template's, with every reference resolved."""
-
-    logical_id: str
-    type: str
-    physical_id: str
-    properties: Properties
+    pieces = re.split(r"\$\{(\w+)\}", json.dumps(yaml.safe_load(body)))
+    return {"Fn::Join": ["", [substitutions[piece] if index % 2 else piece for index, piece in enumerate(pieces)]]}
 
 
 def resources(stack: Stack) -> Iterator[Resource]:
@@ -334,8 +136,8 @@ def resources(stack: Stack) -> Iterator[Resource]:
         if condition and not stack.resource_map.lazy_condition_map[condition]:
             continue
         created = stack.resource_map._parsed_resources.get(logical_id)
-        made_up = f"{stack.name}-{logical_id}"  # by this module, for a type that moto does not know
-        physical_id = str(getattr(created, "physical_resource_id", getattr(created, "arn", made_up)))
+        own_id = f"{stack.name}-{logical_id}"  # of a type that moto does not know
+        physical_id = str(getattr(created, "physical_resource_id", getattr(created, "arn", own_id)))
         properties = parsing.clean_json(resource.get("Properties", {}), stack.resource_map)
         yield Resource(logical_id, resource["Type"], physical_id, properties)
 
@@ -349,44 +151,6 @@ def _complete(stack: Stack) -> None:
         except Exception as error:
             where = f"{resource.logical_id} ({resource.type})"
             raise ValidationError(message=f"{where}: {type(error).__name__}: {error}") from error
-
-
-def package(path: Path, s3: Any, bucket: str) -> str:
-    """Upload what the template at `path` points to, and return it with the places on S3, as `sam package` does."""
-    template = yaml_parse(path.read_text("utf-8"))
-    uploaded: dict[str, str] = {}
-
-    def upload(local: str, body: Callable[[], bytes]) -> str:
-        if local not in uploaded:
-            key = local.strip("/").replace("/", "-")
-            s3.put_object(Bucket=bucket, Key=key, Body=body())
-            uploaded[local] = f"s3://{bucket}/{key}"
-        return uploaded[local]
-
-    places = [template.get("Globals", {}).get("Function", {})]
-    places += [resource.get("Properties", {}) for resource in template["Resources"].values()]
-    for properties in places:
-        for name in ("CodeUri", "ContentUri"):
-            if name in properties:
-                folder = path.parent / properties[name]
-                properties[name] = upload(properties[name], partial(zip_folder, folder))
-        if "DefinitionUri" in properties:
-            file = path.parent / properties["DefinitionUri"]
-            properties["DefinitionUri"] = upload(properties["DefinitionUri"], file.read_bytes)
-    return json.dumps(template)
-
-
-def zip_folder(folder: Path) -> bytes:
-    """Return the folder as a zip, the same bytes each time."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-            archive.writestr(zipfile.ZipInfo(str(file.relative_to(folder)), (2026, 1, 1, 0, 0, 0)), file.read_bytes())
-    return buffer.getvalue()
-
-
-def _backend(backends: Any) -> Any:
-    return backends[DEFAULT_ACCOUNT_ID][os.environ["AWS_DEFAULT_REGION"]]
 
 
 def _client(service: str) -> Any:

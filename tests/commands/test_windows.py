@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commands import windows
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import SCOPE_ID, Stack
 
 DAY = ["--from", "2026-11-22T00:00:00Z", "--to", "2026-11-23T00:00:00Z"]

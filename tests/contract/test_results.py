@@ -34,7 +34,7 @@ from flowquery.core.errors import MalformedReply, ResultsTooLarge, TransientFaul
 from flowquery.core.model import Family, Peak, Query, QueryRequest
 from flowquery.results import store
 from flowquery.results.spool import ResultsRequest, Spool, Summary
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
 from tests.scripted import ScriptedServer, call, http, ok
 

@@ -8,20 +8,29 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from localaws.clock import TurnedClock
 from localaws.demo.live_grid import Asked, Ended, Grid, LiveGrid, draw
 from localaws.demo.run_sweep import planned
-from localaws.networkflowmonitor.models import DATA, RANKING, Call, Query, Script
+from localaws.networkflowmonitor.models import DATA, RANKING, TopContributorsQuery
+from localaws.scripted_network_flow_monitor import Call
 from tests.sweeps import failed, stored, swept, window
 from tests.sweeps import query as succeeded
 
 ASKED = Asked("2026-11-24T08:00:00Z", "TIMEOUTS", "INTERNET")
 
 
-def query(asked: Asked = ASKED, family: str = DATA) -> Query:
+def query(asked: Asked = ASKED, family: str = DATA) -> TopContributorsQuery:
     start = datetime.fromisoformat(asked.start.removesuffix("Z"))
-    end = start + timedelta(minutes=15)
-    return Query("scope", "q", Script(), TurnedClock(), asked.metric, asked.category, start, end, family=family)
+    return TopContributorsQuery(
+        family=family,
+        query_id="q",
+        account_id="123456789012",
+        region_name="us-east-1",
+        scope_id="scope",
+        metric_name=asked.metric,
+        destination_category=asked.category,
+        start_time=start,
+        end_time=start + timedelta(minutes=15),
+    )
 
 
 def call(operation: str, outcome: str = "OK") -> Call:

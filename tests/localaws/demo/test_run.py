@@ -19,7 +19,7 @@ from localaws.demo.run_parent import show_verdicts
 from localaws.demo.run_sweep import output_of, planned
 from localaws.demo.scenarios import SCENARIOS, Scenario
 from localaws.demo.workflows import WORKFLOWS, workflow
-from localaws.lambda_runtimes.lambda_runtime import DeployedFunction, Invocation
+from localaws.lambda_runtimes.deployed_function import DeployedFunction, InvocationResult
 from localaws.server import TEMPLATE
 from tests.hostile import HOSTILE
 from tests.sweeps import query, swept, window
@@ -117,7 +117,7 @@ def test_what_came_of_a_delivery_is_what_its_target_answered(
     function = DeployedFunction("start", "arn", "start_execution.handler", {}, 30, 256, Path())
     console = Console(file=StringIO(), width=200)
 
-    console.print(came(Invocation(function, json.dumps(answer).encode(), error), runs=runs))
+    console.print(came(InvocationResult(function, json.dumps(answer).encode(), error), runs=runs))
 
     assert isinstance(console.file, StringIO)
     assert said in console.file.getvalue()

@@ -11,7 +11,7 @@ from rich.console import Console
 from localaws.demo.run import Stage
 from localaws.demo.run_backfill import run_backfill
 from localaws.demo.scenarios import SCENARIOS
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import SCOPE_ID, Stack
 
 

@@ -22,9 +22,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localaws.clock import TurnedClock
-from localaws.lambda_runtimes.lambda_runtime import DeployedFunction, InProcessRuntime, ProcessRuntime, Runtime
-from localaws.networkflowmonitor.models import Script
+from localaws.lambda_runtimes.deployed_function import DeployedFunction, Runtime
+from localaws.lambda_runtimes.in_process import InProcessRuntime
+from localaws.lambda_runtimes.process import ProcessRuntime
 from localaws.networkflowmonitor.responses import NetworkFlowMonitorResponse
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import ROOT, SCOPE_ID, SELECTION, Stack, event
 
 pytestmark = pytest.mark.usefixtures("over_http")
@@ -279,7 +281,7 @@ def test_mock_aws_serves_it_too() -> None:
     code = f"""
 import boto3
 from moto import mock_aws
-from localaws import networkflowmonitor
+from localaws.seams import networkflowmonitor
 networkflowmonitor.install()
 with mock_aws():
     client = boto3.client("networkflowmonitor", "eu-west-1")
