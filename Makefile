@@ -10,7 +10,7 @@ BIN := .venv/bin
 SAM := HOME="$(CURDIR)/.home" SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venv-sam/bin:$(PATH)" .venv-sam/bin/sam
 PYTEST := $(BIN)/python -m pytest -q -n 2
 
-WINDOWS := PYTHONPATH=.:functions $(BIN)/python -m scripts.windows
+WINDOWS := PYTHONPATH=.:functions $(BIN)/python -m commands.windows
 STRETCH = --from '$(FROM)' --to '$(TO)' $(if $(WINDOW),--window '$(WINDOW)') $(if $(STACK),--stack '$(STACK)')
 
 .PHONY: help run sql serve gaps backfill test verify check format build deploy lock clean frontier cold-start throughput sweep-cost setup setup-sam
@@ -58,7 +58,7 @@ check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
 	@mkdir -p .home
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m mypy functions layer localaws tests scripts benchmarks
+	$(BIN)/python -m mypy functions layer localaws commands tests scripts benchmarks
 	$(BIN)/cfn-lint template.yaml examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 

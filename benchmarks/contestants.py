@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from localaws.runtime_api import RuntimeApi
+from localaws.lambda_runtimes.runtime_api import RuntimeApi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,7 +32,7 @@ from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
 from flowquery.core.model import Query, QueryRequest
 from flowquery.results.spool import ResultsRequest, Spool
-from localaws.show import sql
+from localaws.demo import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

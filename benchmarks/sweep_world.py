@@ -23,14 +23,14 @@ import yaml
 from benchmarks.plans import CALL
 from benchmarks.virtual_time import SEED
 from localaws.clock import TurnedClock
-from localaws.lambda_runtime import InProcessRuntime
-from localaws.networkflowmonitor.models import Script
+from localaws.lambda_runtimes.in_process import InProcessRuntime
+from localaws.scripted_network_flow_monitor import Script
 from localaws.server import LocalAws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from localaws.networkflowmonitor.models import Call
+    from localaws.scripted_network_flow_monitor import Call
 
 FOLDER = Path(__file__).parent
 METRICS = ("DATA_TRANSFERRED", "RETRANSMISSIONS", "TIMEOUTS")

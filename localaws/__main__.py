@@ -13,11 +13,11 @@ from pathlib import Path
 from rich.console import Console
 
 from localaws.clock import SystemClock
-from localaws.lambda_runtime import ProcessRuntime
+from localaws.demo import sql
+from localaws.demo.run import SCOPE_ID, UnusableInput, read_event, run
+from localaws.demo.workflows import workflow
+from localaws.lambda_runtimes.process import ProcessRuntime
 from localaws.server import LocalAws
-from localaws.show import sql
-from localaws.show.run import SCOPE_ID, UnusableInput, read_event, run
-from localaws.show.workflows import workflow
 
 SUCCEEDED, ENDED_OTHERWISE, UNUSABLE_INPUT = 0, 1, 2
 

@@ -16,10 +16,22 @@ from botocore.config import Config
 from moto.awslambda.models import lambda_backends
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from localaws import cloudformation, lambda_runtime, networkflowmonitor, stepfunctions
+from localaws import scripted_network_flow_monitor
 from localaws.clock import Clock
-from localaws.networkflowmonitor.models import NetworkFlowMonitorBackend
-from localaws.seams import execution_ends, moto_modules, state_machine_definitions
+from localaws.lambda_runtimes.deployed_function import Runtime
+from localaws.networkflowmonitor.models import networkflowmonitor_backends
+from localaws.sam_package import package
+from localaws.scripted_network_flow_monitor import ScriptedBackend
+from localaws.seams import (
+    awslambda,
+    cloudformation,
+    execution_ends,
+    moto_modules,
+    networkflowmonitor,
+    state_machine_definitions,
+    stepfunctions,
+)
+from localaws.seams.awslambda import RunningLambdaBackend
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -29,7 +41,7 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 class LocalAws:
     """One server a process: moto's backends are global."""
 
-    def __init__(self, runtime: lambda_runtime.Runtime, clock: Clock, port: int = 0) -> None:
+    def __init__(self, runtime: Runtime, clock: Clock, port: int = 0) -> None:
         self.runtime = runtime
         self.clock = clock
         self._port = port
@@ -40,8 +52,9 @@ class LocalAws:
         execution_ends.install()
         moto_modules.install()
         state_machine_definitions.install()
-        networkflowmonitor.install(self.clock)
-        lambda_runtime.install(self.runtime)
+        networkflowmonitor.install()
+        scripted_network_flow_monitor.install(self.clock)
+        awslambda.install(self.runtime)
         stepfunctions.install(self.clock)
         cloudformation.install()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -78,11 +91,11 @@ class LocalAws:
         }
 
     @property
-    def network_flow_monitor(self) -> NetworkFlowMonitorBackend:
-        return networkflowmonitor.networkflowmonitor_backends[ACCOUNT_ID][REGION]
+    def network_flow_monitor(self) -> ScriptedBackend:
+        return networkflowmonitor_backends[ACCOUNT_ID][REGION]
 
     @property
-    def lambda_backend(self) -> lambda_runtime.Backend:
+    def lambda_backend(self) -> RunningLambdaBackend:
         return lambda_backends[ACCOUNT_ID][REGION]
 
     def client(self, service: str) -> Any:
@@ -100,7 +113,7 @@ class LocalAws:
         s3.create_bucket(Bucket=bucket)
         stacks.create_stack(
             StackName=stack_name,
-            TemplateBody=cloudformation.package(template, s3, bucket),
+            TemplateBody=package(template, s3, bucket),
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from moto.stepfunctions.models import stepfunctions_backends
 
 from localaws.clock import TurnedClock
-from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
-from localaws.networkflowmonitor.models import Call, Script
+from localaws.lambda_runtimes.deployed_function import DeployedFunction, InvocationResult
+from localaws.lambda_runtimes.in_process import InProcessRuntime
+from localaws.scripted_network_flow_monitor import Call, Script
 from localaws.seams import execution_ends, task_timeouts
 from localaws.seams.jsonata import bytes_of
 from localaws.server import ACCOUNT_ID, REGION, LocalAws
@@ -91,11 +92,11 @@ class FaultyRuntime(InProcessRuntime):
         super().__init__(turned)
         self.faults: dict[str, list[str]] = {}
 
-    def invoke(self, function: DeployedFunction, payload: bytes, request_id: str) -> Invocation:
+    def invoke(self, function: DeployedFunction, payload: bytes, request_id: str) -> InvocationResult:
         for name, faults in self.faults.items():
             if name in function.name and faults and (fault := faults.pop(0)):  # an empty one is none
                 body = json.dumps({"errorType": fault, "errorMessage": "said Lambda"}).encode()
-                return Invocation(function, body, "Unhandled")
+                return InvocationResult(function, body, "Unhandled")
         return super().invoke(function, payload, request_id)
 
 

@@ -1,6 +1,5 @@
 """Handles incoming networkflowmonitor requests, invokes methods, returns responses."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from botocore.model import Shape, StringShape
@@ -10,94 +9,116 @@ from moto.core.utils import get_service_model
 from .exceptions import ValidationException
 from .models import DATA, RANKING, NetworkFlowMonitorBackend, networkflowmonitor_backends
 
-Params = Mapping[str, Any]
-_TYPES: Mapping[str, type] = {"string": str, "integer": int}
+PYTHON_TYPES = {"string": str, "integer": int}
 
 
 class NetworkFlowMonitorResponse(BaseResponse):
-    """Handler for the queries of workload insights' top contributors, over time and ranked."""
+    """Handler for NetworkFlowMonitor requests and responses."""
 
     def __init__(self) -> None:
         super().__init__(service_name="networkflowmonitor")
         self.automated_parameter_parsing = True
+        self.parse_error: str | None = None
+
+    @property
+    def networkflowmonitor_backend(self) -> NetworkFlowMonitorBackend:
+        """Return backend instance specific for this region."""
+        return networkflowmonitor_backends[self.current_account][self.region]
+
+    def start_query_workload_insights_top_contributors(self) -> ActionResult:
+        return self._start_query(RANKING)
+
+    def start_query_workload_insights_top_contributors_data(self) -> ActionResult:
+        return self._start_query(DATA)
+
+    def get_query_status_workload_insights_top_contributors(self) -> ActionResult:
+        return self._get_query_status(RANKING)
+
+    def get_query_status_workload_insights_top_contributors_data(self) -> ActionResult:
+        return self._get_query_status(DATA)
+
+    def get_query_results_workload_insights_top_contributors(self) -> ActionResult:
+        return self._get_query_results(RANKING)
+
+    def get_query_results_workload_insights_top_contributors_data(self) -> ActionResult:
+        return self._get_query_results(DATA)
+
+    def stop_query_workload_insights_top_contributors(self) -> ActionResult:
+        return self._stop_query(RANKING)
+
+    def stop_query_workload_insights_top_contributors_data(self) -> ActionResult:
+        return self._stop_query(DATA)
+
+    def _start_query(self, family: str) -> ActionResult:
+        self._validate_parameters()
+        if self._get_param("endTime") <= self._get_param("startTime"):
+            raise ValidationException("endTime must be after startTime")
+        query = self.networkflowmonitor_backend.start_query(
+            family=family,
+            scope_id=self._get_param("scopeId"),
+            metric_name=self._get_param("metricName"),
+            destination_category=self._get_param("destinationCategory"),
+            start_time=self._get_param("startTime"),
+            end_time=self._get_param("endTime"),
+            limit=self._get_param("limit"),
+        )
+        return ActionResult({"queryId": query.query_id})
+
+    def _get_query_status(self, family: str) -> ActionResult:
+        self._validate_parameters()
+        status = self.networkflowmonitor_backend.get_query_status(
+            family=family,
+            scope_id=self._get_param("scopeId"),
+            query_id=self._get_param("queryId"),
+        )
+        return ActionResult({"status": status})
+
+    def _get_query_results(self, family: str) -> ActionResult:
+        self._validate_parameters()
+        results = self.networkflowmonitor_backend.get_query_results(
+            family=family,
+            scope_id=self._get_param("scopeId"),
+            query_id=self._get_param("queryId"),
+            max_results=self._get_param("maxResults"),
+            next_token=self._get_param("nextToken"),
+        )
+        return ActionResult(results)
+
+    def _stop_query(self, family: str) -> ActionResult:
+        self._validate_parameters()
+        self.networkflowmonitor_backend.stop_query(
+            family=family,
+            scope_id=self._get_param("scopeId"),
+            query_id=self._get_param("queryId"),
+        )
+        return EmptyResult()
 
     def parse_parameters(self, request: Any) -> None:
         try:
             super().parse_parameters(request)
         except (AttributeError, TypeError, ValueError) as error:
-            self.params = {"unparsable": str(error)}
+            # raised here, it would be answered with 500
+            self.parse_error = str(error)
 
-    @property
-    def backend(self) -> NetworkFlowMonitorBackend:
-        return networkflowmonitor_backends[self.current_account][self.region]
-
-    def start_query_workload_insights_top_contributors_data(self) -> ActionResult:
-        return self._start(DATA)
-
-    def start_query_workload_insights_top_contributors(self) -> ActionResult:
-        return self._start(RANKING)
-
-    def get_query_status_workload_insights_top_contributors_data(self) -> ActionResult:
-        return self._status(DATA)
-
-    def get_query_status_workload_insights_top_contributors(self) -> ActionResult:
-        return self._status(RANKING)
-
-    def get_query_results_workload_insights_top_contributors_data(self) -> ActionResult:
-        return self._results(DATA)
-
-    def get_query_results_workload_insights_top_contributors(self) -> ActionResult:
-        return self._results(RANKING)
-
-    def stop_query_workload_insights_top_contributors_data(self) -> ActionResult:
-        return self._stop(DATA)
-
-    def stop_query_workload_insights_top_contributors(self) -> ActionResult:
-        return self._stop(RANKING)
-
-    def _start(self, family: str) -> ActionResult:
-        params = self._validated()
-        if params["endTime"] <= params["startTime"]:
-            raise ValidationException("endTime must be after startTime")
-        query = self.backend.start_query(family, **{name: params[name] for name in sorted(params)})
-        return ActionResult({"queryId": query.query_id})
-
-    def _status(self, family: str) -> ActionResult:
-        params = self._validated()
-        return ActionResult({"status": self.backend.get_query_status(family, params["scopeId"], params["queryId"])})
-
-    def _results(self, family: str) -> ActionResult:
-        params = self._validated()
-        page = self.backend.get_query_results(
-            family, params["scopeId"], params["queryId"], params.get("nextToken"), params.get("maxResults")
-        )
-        return ActionResult(page)
-
-    def _stop(self, family: str) -> ActionResult:
-        params = self._validated()
-        self.backend.stop_query(family, params["scopeId"], params["queryId"])
-        return EmptyResult()
-
-    def _validated(self) -> Params:
-        """Return the parameters, held to every constraint that the service model has for them."""
-        model = get_service_model("networkflowmonitor").operation_model(self._get_action())
-        params = {name: value for name, value in self._get_params().items() if value is not None}
-        if "unparsable" in params:
-            raise ValidationException(f"The request cannot be parsed: {params['unparsable']}")
-        for name in model.input_shape.required_members:
-            if params.get(name, "") == "":
+    def _validate_parameters(self) -> None:
+        """Hold the parameters to the constraints of the service model."""
+        if self.parse_error:
+            raise ValidationException(f"The request cannot be parsed: {self.parse_error}")
+        operation = get_service_model(self.service_name).operation_model(self._get_action())
+        for name, shape in operation.input_shape.members.items():
+            value = self._get_param(name)
+            if value not in (None, ""):
+                _validate(name, value, shape)
+            elif name in operation.input_shape.required_members:
                 raise ValidationException(f"{name} is required")
-        for name, value in params.items():
-            _validate(name, value, model.input_shape.members[name])
-        return params
 
 
-def _validate(name: str, value: object, shape: Shape) -> None:
-    if not isinstance(value, _TYPES.get(shape.type_name, object)):
+def _validate(name: str, value: Any, shape: Shape) -> None:
+    if not isinstance(value, PYTHON_TYPES.get(shape.type_name, object)):
         raise ValidationException(f"{name} must be of type {shape.type_name}, but is {value!r}")
     if isinstance(shape, StringShape) and shape.enum and value not in shape.enum:
         raise ValidationException(f"{name} must be one of {', '.join(shape.enum)}, but is {value!r}")
-    if isinstance(value, int) and not shape.metadata.get("min", value) <= value <= shape.metadata.get("max", value):
-        raise ValidationException(
-            f"{name} must be from {shape.metadata['min']} to {shape.metadata['max']}, but is {value}"
-        )
+    if isinstance(value, int):
+        least, most = shape.metadata.get("min", value), shape.metadata.get("max", value)
+        if not least <= value <= most:
+            raise ValidationException(f"{name} must be from {least} to {most}, but is {value}")

@@ -1,8 +1,12 @@
-"""networkflowmonitor base URLs and paths."""
+"""networkflowmonitor base URL and path."""
 
 from .responses import NetworkFlowMonitorResponse
 
-# boto3 calls api.aws, although its client prints amazonaws.com.
-url_bases = [r"https?://networkflowmonitor\.(.+)\.(?:amazonaws\.com|api\.aws)"]
+url_bases = [
+    # boto3 calls api.aws, although its client prints amazonaws.com
+    r"https?://networkflowmonitor\.(.+)\.(?:amazonaws\.com|api\.aws)",
+]
 
-url_paths = {"{0}/(?P<path>.+)$": NetworkFlowMonitorResponse.dispatch}
+url_paths = {
+    "{0}/(?P<path>.+)$": NetworkFlowMonitorResponse.dispatch,
+}

@@ -13,7 +13,7 @@ from benchmarks import sweep_cost, sweep_world
 from benchmarks.plans import CALL
 from benchmarks.sweep_cost import CHILDREN, EXPRESS, LOOPS, ONE_EXPRESS, OURS, Limited, Row
 from benchmarks.sweep_world import Usage
-from localaws.networkflowmonitor.models import Call
+from localaws.scripted_network_flow_monitor import Call
 from tests.loopback import ROOT
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
-from localaws.scenarios import SCENARIOS
+from localaws.demo.scenarios import SCENARIOS
 from tests.loopback import ROOT, SCOPE_ID
 
 pytestmark = pytest.mark.slow

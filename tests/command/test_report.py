@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from localaws.show.report import CONTRIBUTOR_FIELDS, write_report
-from localaws.show.sweep_report import write_sweep_report
+from localaws.demo.report import CONTRIBUTOR_FIELDS, write_report
+from localaws.demo.sweep_report import write_sweep_report
 from tests.browser import INSTALL, Page, browsing, chromium
 from tests.hostile import HOSTILE
 from tests.loopback import output

@@ -8,17 +8,17 @@ from typing import Any
 import boto3
 import pytest
 from botocore.model import StringShape, StructureShape
+from flowquery.core.inputs import parse_id
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 
 from flowquery.alarms.query_alarm import ADVICE
 from flowquery.core import errors
-from flowquery.core.inputs import parse_id
 from flowquery.core.model import Family
 from flowquery.results.rows import MEMBERS
-from localaws.networkflowmonitor.models import Ranking, Script
-from localaws.scenarios import SCENARIOS
+from localaws.demo.scenarios import SCENARIOS
+from localaws.scripted_network_flow_monitor import RankingScript, Script
 from tests.contract.released import check_released
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event, execution, output
 from tests.scripted import PARTLY_STORED, Reply, ScriptedServer, call, http, ok, stored
@@ -105,7 +105,7 @@ def test_run_query_answers_by_its_schema(stack: Stack, name: str, scenario: str)
     check(run.output, "run_query.output")
 
 
-@pytest.mark.parametrize("script", [Script(), Script(ranking=Ranking(("FAILED",)))])
+@pytest.mark.parametrize("script", [Script(), Script(ranking=RankingScript(("FAILED",)))])
 def test_a_run_with_a_finding_answers_by_its_schema(stack: Stack, script: Script) -> None:
     check(stack.run({**event("run_query"), "alarmAbove": 1}, script).output, "run_query.output")
 
@@ -137,7 +137,7 @@ def test_a_sweep_answers_by_its_schema(stack: Stack, name: str) -> None:
     [
         (Script(series=0), {}, "SUCCEEDED"),
         (PARTLY, {"allowPartial": True}, "PARTIAL"),
-        (Script(ranking=Ranking(("FAILED",))), {"alarmAbove": {"TIMEOUTS": 1}}, "SUCCEEDED"),
+        (Script(ranking=RankingScript(("FAILED",))), {"alarmAbove": {"TIMEOUTS": 1}}, "SUCCEEDED"),
         (Script(), {"family": "WorkloadInsightsTopContributors", "limit": 2}, "SUCCEEDED"),
         (Script(start_faults=("InternalServerException",)), {"allowPartial": True}, "SUCCEEDED"),
     ],

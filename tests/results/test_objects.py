@@ -6,10 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from flowquery.core.model import Family
 from flowquery.results.windows import (
     Selection,
     Window,
@@ -22,6 +18,10 @@ from flowquery.results.windows import (
     read_selection,
     selection_text,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowquery.core.model import Family
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(minutes=15))

@@ -24,6 +24,7 @@ from typing import Any
 
 import boto3
 import pytest
+from flowquery.results.seen import Seen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,9 +33,8 @@ from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import MalformedReply, ResultsTooLarge, TransientFault
 from flowquery.core.model import Family, Peak, Query, QueryRequest
 from flowquery.results import store
-from flowquery.results.seen import Seen
 from flowquery.results.spool import ResultsRequest, Spool, Summary
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, SELECTION, Stack, event
 from tests.scripted import ScriptedServer, call, http, ok
 

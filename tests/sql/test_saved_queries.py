@@ -17,7 +17,7 @@ from samtranslator.yaml_helper import yaml_parse
 from flowquery.core.model import Query, QueryRequest
 from flowquery.results.spool import ResultsRequest, Spool
 from localaws.__main__ import main
-from localaws.show import sql
+from localaws.demo import sql
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
 
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]

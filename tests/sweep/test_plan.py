@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from flowquery.results.windows import Selection
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import InvalidInput
 from flowquery.core.model import Family, Peak, Poll
-from flowquery.results.windows import Selection
 from flowquery.sweep.plan import Defaults, leave_out, parse_selections, plan_ranking, plan_sweep
 from flowquery.sweep.state import MOST_QUERIES, STORED, WAITING, Progress, Sweep
 

@@ -8,8 +8,8 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-
 from flowquery.aws.observability import UNITS
+
 from tests.loopback import SCOPE_ID, Stack
 
 MONITOR = "arn:aws:networkflowmonitor:us-east-1:123456789012:monitor/between-zones"

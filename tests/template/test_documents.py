@@ -97,7 +97,7 @@ def test_the_permissions_are_those_of_the_template() -> None:
 
 
 def test_the_scenarios_are_those_that_there_are() -> None:
-    scenarios = runpy.run_path(str(ROOT / "localaws/scenarios.py"))["SCENARIOS"]
+    scenarios = runpy.run_path(str(ROOT / "localaws/demo/scenarios.py"))["SCENARIOS"]
 
     for scenario in scenarios.keys() - {"succeeded"}:
         assert f"`{scenario}`" in section("See it run")

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.cloudformation.models import cloudformation_backends
 
-from localaws.cloudformation import ADDED, COMPLETED, NOT_SIMULATED, Resource, resources
+from localaws.seams.cloudformation import resources
+from localaws.seams.cloudformation_resources import ADDED, COMPLETED, NOT_SIMULATED, Resource
 from localaws.server import ACCOUNT_ID, REGION
 from tests.loopback import SCOPE_ID, Stack, event
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from localaws.networkflowmonitor.models import Call, Script
+from localaws.scripted_network_flow_monitor import Call, Script
 from tests.contract.test_contract import check
 from tests.loopback import SCOPE_ID, Run, Stack
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import ROOT, SCOPE_ID, Stack
 
 EXAMPLE = ROOT / "examples/parent_workflow"

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from localaws.scenarios import SCENARIOS
+from localaws.demo.scenarios import SCENARIOS
 from tests.loopback import event
 from tests.markup import parsed
 

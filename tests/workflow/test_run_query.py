@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from localaws.networkflowmonitor.models import Ranking, Script
-from localaws.scenarios import SCENARIOS
+from localaws.demo.scenarios import SCENARIOS
+from localaws.scripted_network_flow_monitor import RankingScript, Script
 from tests.loopback import LAMBDA_FAULTS, QUERY_ID, ROOT, SCOPE_ID, event
 
 if TYPE_CHECKING:
@@ -130,26 +130,26 @@ CASES = {
         f"{FOUND} {ALARM} FindingReported",
         event=FINDING,
         alarm="finding:",
-        script=Script(ranking=Ranking(start_faults=("AccessDeniedException",))),
+        script=Script(ranking=RankingScript(start_faults=("AccessDeniedException",))),
     ),
     "a finding whose ranking fails": Case(
         f"{FOUND} ApplyDefaults {LOOK} ReportFailed {ALARM} FindingReported",
         event=FINDING,
         alarm="finding:",
-        script=Script(ranking=Ranking(("FAILED",))),
+        script=Script(ranking=RankingScript(("FAILED",))),
     ),
     "a finding whose ranking does not end": Case(
         f"{FOUND} ApplyDefaults {LOOK} WaitBeforeNextCheck {LOOK} ReportTimedOut StopQuery {ALARM} FindingReported",
         event={**FINDING, "holdSeconds": 4, "timeoutSeconds": 6},
         alarm="finding:",
         stopped=True,
-        script=Script(("SUCCEEDED",), ranking=Ranking(("RUNNING",))),
+        script=Script(("SUCCEEDED",), ranking=RankingScript(("RUNNING",))),
     ),
     "a finding whose ranking cannot be fetched": Case(
         f"{FOUND} ApplyDefaults {LOOK} GetQueryResults {ALARM} FindingReported",
         event=FINDING,
         alarm="finding:",
-        script=Script(ranking=Ranking(result_faults=("ResourceNotFoundException",))),
+        script=Script(ranking=RankingScript(result_faults=("ResourceNotFoundException",))),
     ),
     "a stop that fails": Case(
         f"{START} {LOOK} ReportUnknownStatus StopQuery {ALARM} UnknownStatus",
@@ -357,7 +357,7 @@ def test_a_finding_that_cannot_be_told_is_red(stack: Stack) -> None:
 
 
 def test_a_finding_tells_who_is_behind_it(stack: Stack) -> None:
-    run = stack.run({**FINDING, "limit": 2}, Script(ranking=Ranking(rows=9)))
+    run = stack.run({**FINDING, "limit": 2}, Script(ranking=RankingScript(rows=9)))
 
     ranked = run.output["ranking"]["results"]
     assert run.output["finding"] is True

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flowquery.sweep.state import MOST_QUERIES
-from localaws.networkflowmonitor.models import Ranking, Script
+from localaws.scripted_network_flow_monitor import RankingScript, Script
 from tests.loopback import LAMBDA_FAULTS, SCOPE_ID, Run, Stack, event
 
 WINDOW = {"startTime": "2026-11-24T08:00:00Z", "endTime": "2026-11-24T08:15:00Z"}
@@ -312,7 +312,7 @@ def test_findings_are_one_alarm_with_who_is_behind_the_highest_peaks(stack: Stac
 
 @pytest.mark.parametrize(
     ("script", "more"),
-    [(Script(ranking=Ranking(("FAILED",))), {}), (Script(), {"rankedPeaks": 0})],
+    [(Script(ranking=RankingScript(("FAILED",))), {}), (Script(), {"rankedPeaks": 0})],
 )
 def test_a_finding_is_told_without_its_ranking_too(stack: Stack, script: Script, more: dict[str, int]) -> None:
     run = stack.sweep({**FEW, "alarmAbove": {"RETRANSMISSIONS": 1}, **more}, script)
@@ -387,7 +387,7 @@ def test_the_largest_sweep_fits_whatever_its_ids_and_labels(stack: Stack, monkey
 def test_the_largest_sweep_of_rankings_fits_too(stack: Stack) -> None:
     asked = {"scopeId": SCOPE_ID, "windows": windows(5), "family": "WorkloadInsightsTopContributors"}
 
-    run = stack.sweep(asked, Script(ranking=Ranking(rows=10)))
+    run = stack.sweep(asked, Script(ranking=RankingScript(rows=10)))
 
     assert run.status == "SUCCEEDED", run.cause
     assert run.output["counts"] == {"SUCCEEDED": MOST_QUERIES}

@@ -1,0 +1,1 @@
+"""What `make gaps` and `make backfill` run: commands on a deployed stack."""
