@@ -122,12 +122,18 @@ def _delete_work_group(resource: Resource) -> None:  # with its saved queries, f
     _client("athena").delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
 
 
-# Of the types above those that another stack would notice.
+def _detach_policies(role: Resource) -> None:  # without which moto refuses to delete the role
+    for arn in role.properties.get("ManagedPolicyArns", []):
+        _client("iam").detach_role_policy(RoleName=role.physical_id, PolicyArn=arn)
+
+
+# Of the types above those that another stack would notice, and what deleting others takes.
 DELETED: Mapping[str, Callable[[Resource], None]] = {
     "AWS::Scheduler::Schedule": _delete_schedule,
     "AWS::CloudWatch::Alarm": _delete_alarm,
     "AWS::Glue::Database": _delete_database,
     "AWS::Athena::WorkGroup": _delete_work_group,
+    "AWS::IAM::Role": _detach_policies,
 }
 
 
@@ -160,6 +166,8 @@ def _complete_role(name: str, properties: Properties) -> None:
     for policy in properties.get("Policies", []):  # moto keeps the text of a Python dictionary
         document = json.dumps(policy["PolicyDocument"])
         _client("iam").put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
+    for arn in properties.get("ManagedPolicyArns", []):
+        _client("iam").attach_role_policy(RoleName=name, PolicyArn=arn)
 
 
 def _complete_key(key_id: str, properties: Properties) -> None:
@@ -291,11 +299,26 @@ def expand(text: str, parameters: Mapping[str, str]) -> Template:
             parameter["Default"] = parameter["Default"].split(",")
     for name, definition in definitions.items():
         template["Resources"][name]["Properties"]["DefinitionString"] = definition
+    template = _with_names(template, _database_names(template))
     known = parsing.get_model_map().keys() | ADDED.keys() | NOT_SIMULATED.keys()
     unknown = sorted({resource["Type"] for resource in template["Resources"].values()} - known)
     if unknown:
         raise ValidationError(message=f"Not simulated, and not on the list of what is not: {', '.join(unknown)}")
     return template
+
+
+def _database_names(template: Template) -> dict[str, Any]:
+    databases = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::Glue::Database"}
+    return {name: database["Properties"]["DatabaseInput"]["Name"] for name, database in databases.items()}
+
+
+def _with_names(value: Any, names: Mapping[str, Any]) -> Any:
+    """Put the name of a resource in the place of its Ref, which is nothing in moto for a type that it does not know."""
+    if isinstance(value, dict):
+        if len(value) == 1 and value.get("Ref") in names:
+            return names[value["Ref"]]
+        return {key: _with_names(member, names) for key, member in value.items()}
+    return [_with_names(item, names) for item in value] if isinstance(value, list) else value
 
 
 class _NoManagedPolicies:
