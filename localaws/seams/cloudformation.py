@@ -99,8 +99,23 @@ def expand(text: str, parameters: Mapping[str, str]) -> Template:
             parameter["Default"] = parameter["Default"].split(",")
     for name, definition in definitions.items():
         template["Resources"][name]["Properties"]["DefinitionString"] = definition
+    template = _with_names(template, _database_names(template))
     _refuse_other_types({resource["Type"] for resource in template["Resources"].values()})
     return template
+
+
+def _database_names(template: Template) -> dict[str, Any]:
+    databases = {name: one for name, one in template["Resources"].items() if one["Type"] == "AWS::Glue::Database"}
+    return {name: database["Properties"]["DatabaseInput"]["Name"] for name, database in databases.items()}
+
+
+def _with_names(value: Any, names: Mapping[str, Any]) -> Any:
+    """Put the name of a resource in the place of its Ref, which is nothing in moto for a type that it does not know."""
+    if isinstance(value, dict):
+        if len(value) == 1 and value.get("Ref") in names:
+            return names[value["Ref"]]
+        return {key: _with_names(member, names) for key, member in value.items()}
+    return [_with_names(item, names) for item in value] if isinstance(value, list) else value
 
 
 def _refuse_other_types(types: set[str]) -> None:

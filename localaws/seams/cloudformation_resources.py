@@ -115,12 +115,18 @@ def _delete_work_group(resource: Resource) -> None:  # with its saved queries, f
     _client("athena").delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
 
 
-# Of the types above those that another stack would notice.
+def _detach_policies(role: Resource) -> None:  # without which moto refuses to delete the role
+    for arn in role.properties.get("ManagedPolicyArns", []):
+        _client("iam").detach_role_policy(RoleName=role.physical_id, PolicyArn=arn)
+
+
+# Of the types above those that another stack would notice, and what deleting others takes.
 DELETED: Mapping[str, Callable[[Resource], None]] = {
     "AWS::Scheduler::Schedule": _delete_schedule,
     "AWS::CloudWatch::Alarm": _delete_alarm,
     "AWS::Glue::Database": _delete_database,
     "AWS::Athena::WorkGroup": _delete_work_group,
+    "AWS::IAM::Role": _detach_policies,
 }
 
 
@@ -153,6 +159,8 @@ def _complete_role(name: str, properties: Properties) -> None:
     for policy in properties.get("Policies", []):  # moto keeps the text of a Python dictionary
         document = json.dumps(policy["PolicyDocument"])
         _client("iam").put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
+    for arn in properties.get("ManagedPolicyArns", []):
+        _client("iam").attach_role_policy(RoleName=name, PolicyArn=arn)
 
 
 def _complete_key(key_id: str, properties: Properties) -> None:
