@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Allowed = Callable[[Family], AllowedValues]
 
 ALIGNMENT_MINUTES = 5  # datapoints are five minutes apart
+NAME_LENGTH = 80  # as Step Functions takes it
 SCHEDULE_FIELDS = ("workflow", "scheduledTime", "scopeId", "windowMinutes", "delayMinutes", "suffix")
 QUERY_FIELDS = ("metricName", "destinationCategory", "alarmAbove", "limit", "holdSeconds", "timeoutSeconds")
 
@@ -62,7 +63,7 @@ class ScheduledExecution:
         refuse_unknown_names(fields, (*SCHEDULE_FIELDS, *(OPTION_FIELDS if sweeps else QUERY_FIELDS)))
         suffix = "" if fields.get("suffix") is None else f"-{parse_id(fields, 'suffix')[:SUFFIX_LENGTH]}"
         name, execution_input = (_sweep if sweeps else _query)(fields, _window(fields), allowed_values)
-        return cls(f"{name}{suffix}", execution_input, machine)
+        return cls(f"{name[: NAME_LENGTH - len(suffix)]}{suffix}", execution_input, machine)
 
 
 def _window(fields: Fields) -> Window:
