@@ -14,7 +14,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 
 def package(path: Path, s3: Any, bucket: str) -> str:
-    """Upload the files that the template at `path` names; return it with their addresses on S3, as `sam package` does."""
+    """Upload what the template at `path` names, and return it with the addresses on S3, as `sam package` does."""
     template = yaml_parse(path.read_text("utf-8"))
     uploaded: dict[str, str] = {}
 

@@ -1,8 +1,11 @@
-"""Distributed Maps: failures that are tolerated, and what ResultWriter exports, as AWS documents both.
+"""Distributed Maps: failures that are tolerated, and what ResultWriter exports.
 
-moto counts the failures of a Map Run and goes on whatever they come to, writes a manifest that is empty, and takes a
-level of Python's stack for each item. The forms are those of "ResultWriter (Map)" in the Step Functions Developer
-Guide; in which order a file lists executions is not documented.
+Patches `MapRunRecord`, `DistributedItemProcessorWorker`, `StateMap`, `ResultWriter` and `ResourceEvalS3`. moto counts
+the failures of a Map Run and goes on however many they are. It gives a child execution the context and the variables of
+the state machine around it, writes an empty manifest, and takes a level of Python's stack for each item.
+
+The forms are those of "ResultWriter (Map)" in the Step Functions Developer Guide. The order in which a file lists
+executions is not documented.
 """
 
 from __future__ import annotations
@@ -44,14 +47,14 @@ _eval_execution = StateMap._eval_execution
 
 
 def install() -> None:
-    state_map.MapRunRecord = Record
-    distributed_item_processor.DistributedItemProcessorWorker = Worker
+    state_map.MapRunRecord = EndedChildrenRecord
+    distributed_item_processor.DistributedItemProcessorWorker = ItemWorker
     ResourceEvalS3._handle_put_object = staticmethod(_write)
     StateMap._eval_execution = _evaluate
     ResultWriter._eval_body = _export
 
 
-class Record(MapRunRecord):
+class EndedChildrenRecord(MapRunRecord):
     """A Map Run that knows the executions which have ended."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -62,12 +65,12 @@ class Record(MapRunRecord):
     def exceeds(self, items: int) -> bool:
         """Tell whether more failed than is tolerated; a limit that is not given is 0."""
         failed = sum(child["Status"] == "FAILED" for child in self.ended)
-        over = failed * 100 > self.tolerated_failure_percentage * items, failed > self.tolerated_failure_count
-        both = self.tolerated_failure_percentage and self.tolerated_failure_count
-        return any(over) if both else all(over)
+        exceeded = failed * 100 > self.tolerated_failure_percentage * items, failed > self.tolerated_failure_count
+        has_both_limits = self.tolerated_failure_percentage and self.tolerated_failure_count
+        return any(exceeded) if has_both_limits else all(exceeded)
 
 
-class Worker(DistributedItemProcessorWorker):
+class ItemWorker(DistributedItemProcessorWorker):
     """Takes items until there are none, the Map Run has failed, or somebody has stopped its execution."""
 
     def eval(self) -> None:
@@ -110,8 +113,7 @@ def _arn(record: Any, frame: Any) -> str:
 def _describe(record: Any, frame: Any, began: datetime, job: Any) -> dict[str, Any]:
     """Return the child execution as ResultWriter exports it."""
     state = frame.program_state()
-    kinds = {ProgramEnded: "SUCCEEDED", ProgramStopped: "ABORTED"}
-    status = kinds.get(type(state), "FAILED")
+    status = {ProgramEnded: "SUCCEEDED", ProgramStopped: "ABORTED"}.get(type(state), "FAILED")
     child = {
         "ExecutionArn": _arn(record, frame),
         "Input": json.dumps(getattr(frame, "child_input", job.job_input), separators=(",", ":")),
@@ -119,10 +121,10 @@ def _describe(record: Any, frame: Any, began: datetime, job: Any) -> dict[str, A
         "Name": frame.child_name,
         "RedriveCount": 0,
         "RedriveStatus": REDRIVABLE[status],
-        "StartDate": _text(began),
+        "StartDate": _timestamp(began),
         "StateMachineArn": record.map_state_machine_arn,
         "Status": status,
-        "StopDate": _text(datetime.now(UTC)),
+        "StopDate": _timestamp(datetime.now(UTC)),
     }
     if status == "SUCCEEDED":
         return {
@@ -134,7 +136,7 @@ def _describe(record: Any, frame: Any, began: datetime, job: Any) -> dict[str, A
     return {**child, "Error": error.get("error") or "States.Runtime", "Cause": error.get("cause") or ""}
 
 
-def _text(moment: datetime) -> str:
+def _timestamp(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -174,7 +176,8 @@ def _write(env: Any, resource_runtime_part: Any, state_credentials: Any) -> None
     """Write the manifest and a file for each status; give what the Map state then answers instead of its results."""
     parameters, _ = env.stack.pop(), env.stack.pop()
     record, bucket = env.map_run_record_pool_manager.get_all()[-1], parameters["Bucket"]
-    folder = "/".join(part for part in (parameters["Prefix"].strip("/"), record.map_run_arn.split(":")[-1]) if part)
+    prefix, map_run_id = parameters["Prefix"].strip("/"), record.map_run_arn.split(":")[-1]
+    folder = f"{prefix}/{map_run_id}" if prefix else map_run_id
     s3 = ResourceEvalS3._get_s3_client(resource_runtime_part, state_credentials)
     files: dict[str, list[dict[str, Any]]] = {"FAILED": [], "PENDING": [], "SUCCEEDED": []}
     by_status = defaultdict(list)

@@ -1,4 +1,10 @@
-"""Step Functions: the state machine that CloudFormation created runs, on a clock that tests can turn."""
+"""Step Functions: the state machine that CloudFormation created runs, on a clock that tests can turn.
+
+Patches `stepfunctions_backends.backend`, since moto's own switch to its interpreter leaves CloudFormation with another
+backend; there, names of executions and lists of Map Runs are as AWS has them. Also `WaitFunction._wait_interval` and
+`retrier_decl.time`, which know real time alone; `StateTaskServiceSfn`, which lost the case of a nested execution's
+members; and `lambda_eval_utils.boto_client_for`, which makes a client for each Task.
+"""
 
 from __future__ import annotations
 
