@@ -22,7 +22,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from localaws import distributed_map
 from localaws.clock import Clock, SystemClock
-from localaws.seams import jsonata
+from localaws.seams import jsonata, task_timeouts
 
 _starting = threading.Lock()
 _real_wait = wait_function.WaitFunction._wait_interval
@@ -104,5 +104,6 @@ def install(clock: Clock) -> None:
     _nest()
     distributed_map.install()
     jsonata.install()
+    task_timeouts.install()
     client = cache(boto_client_for)
     lambda_eval_utils.boto_client_for = lambda region, service, **_: client(region, service)

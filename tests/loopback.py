@@ -13,6 +13,8 @@ from moto.stepfunctions.models import stepfunctions_backends
 from localaws.clock import TurnedClock
 from localaws.lambda_runtime import DeployedFunction, InProcessRuntime, Invocation
 from localaws.networkflowmonitor.models import Call, Script
+from localaws.seams import task_timeouts
+from localaws.seams.jsonata import bytes_of
 from localaws.server import ACCOUNT_ID, REGION, LocalAws
 
 ROOT = Path(__file__).parent.parent
@@ -123,6 +125,22 @@ class Run:
     def operations(self) -> list[str]:
         return [call.operation for call in self.calls]
 
+    def sizes(self) -> dict[str, int]:
+        """Return the most bytes of each kind of data, and of each variable, as Step Functions counts them."""
+        largest: dict[str, int] = {}
+        for event in self.history:
+            for name, size in _sizes(event).items():
+                largest[name] = max(size, largest.get(name, 0))
+        return largest
+
+
+def _sizes(event: dict[str, Any]) -> dict[str, int]:
+    [details] = [value for name, value in event.items() if name.endswith("EventDetails")] or [{}]
+    variables = {f"${name}": bytes_of(json.loads(text)) for name, text in details.get("assignedVariables", {}).items()}
+    texts = {kind: details[kind] for kind in ("input", "parameters", "output") if kind in details}
+    data = {kind: bytes_of(json.loads(text)) for kind, text in texts.items()}
+    return {**data, **variables, "assign": sum(variables.values())}
+
 
 class Stack:
     def __init__(self, aws: LocalAws, runtime: FaultyRuntime, turned: TurnedClock) -> None:
@@ -139,6 +157,7 @@ class Stack:
         for machine in stepfunctions_backends[ACCOUNT_ID][REGION].state_machines:
             machine.executions.clear()
         self.runtime.faults = {}
+        task_timeouts.expiring.clear()
         self.clock.sleeps.clear()
         self.aws.lambda_backend.invocations.clear()
         self._received_alarms()

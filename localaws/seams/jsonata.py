@@ -6,9 +6,12 @@ variables as text without escaping them. Patched here, each where AWS differs:
 - `StringJSONata` and `StringVariableSample` evaluate with `expressions`, and get variables as values.
 - Every expression of a state reads the variables as they were when the state was entered, so that `Output` does not
   see what `Assign` beside it sets ("Evaluation order in an assign field", Developer Guide).
+- An `Output` that fails is caught and retried like anything else that fails in a Task, Map or Parallel.
 - Conditions are booleans, `Error` and `Cause` strings, numbers of seconds whole: anything else fails.
 - A Choice whose rule matched does not assign what belongs to its Default, even where both lead to the same state.
 - A Fail state may give on the error that a Catch was given, such as States.Timeout, and so may a Map or a Parallel.
+- The query language of a definition is parsed without a look at others: moto keeps it in a list that all share.
+- Strings of a definition are read as JSON: moto leaves the escapes in some, and takes an emoji for two characters.
 - 256 KiB are counted as UTF-8 JSON without white space, and hold for arguments, variables and a whole Assign, too.
   Which error AWS has for variables is not documented; here it is that of all other data.
 - States.ALL matches neither States.DataLimitExceeded nor States.Runtime, and States.TaskFailed everything but these
@@ -29,6 +32,7 @@ from moto.stepfunctions.parser.api import (
     TaskFailedEventDetails,
 )
 from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
+from moto.stepfunctions.parser.asl.component.common.catch.catch_outcome import CatchOutcome
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
@@ -54,6 +58,8 @@ from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.seconds import SecondsJSONata
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.variable_store import VariableStore
+from moto.stepfunctions.parser.asl.parse import preprocessor
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution import Execution
 
@@ -66,6 +72,7 @@ NEVER_IN_ALL = {"States.DataLimitExceeded", "States.Runtime"}
 _new_expression = StringJSONata.__init__
 _enter = CommonStateField._eval_body
 _from_error = ExecutionState._from_error
+_attempt = ExecutionState._evaluate_with_timeout
 _parameters = StateTask._eval_parameters
 
 
@@ -75,14 +82,16 @@ def install() -> None:
     StringVariableSample._eval_body = _evaluate_sample
     CommonStateField._eval_body = _evaluate_state
     ExecutionState._from_error = _record_failure
+    ExecutionState._evaluate_with_timeout = _attempt_with_output
+    ExecutionState._eval_state_output = _leave_execution
     StateChoice._eval_state = _choose
     StateChoice._eval_state_output = _leave_choice
     ConditionStringJSONata._eval_body = _evaluate_condition
     Error._eval_body = _evaluate_text
     Cause._eval_body = _evaluate_text
-    SecondsJSONata._get_wait_seconds = _seconds
-    TimeoutSecondsJSONata._eval_seconds = _seconds
-    HeartbeatSecondsJSONata._eval_seconds = _seconds
+    SecondsJSONata._get_wait_seconds = _wait_seconds
+    TimeoutSecondsJSONata._eval_seconds = _timeout_seconds
+    HeartbeatSecondsJSONata._eval_seconds = _timeout_seconds
     for module in (state_fail, iteration_worker, branches_decl):
         module.CustomErrorName = ErrorName
     ErrorEqualsDecl._eval_body = _match
@@ -92,6 +101,9 @@ def install() -> None:
         module.is_within_size_quota = _fits
     VariableStore.get_assigned_variables = _assigned_variables
     Execution.output = property(_output, _ignore)
+    Preprocessor._inner_string_of = staticmethod(_string)
+    preprocessor.from_string_literal = _string
+    Preprocessor._query_language_per_scope = property(lambda visitor: visitor.__dict__.setdefault("_scopes", []))
 
 
 def _parse(component: Any, expression: str) -> None:
@@ -101,6 +113,13 @@ def _parse(component: Any, expression: str) -> None:
     except EvaluationError as error:
         raise ValueError(str(error)) from None
     _new_expression(component, expression)
+
+
+def _string(parser_rule_context: Any) -> str | None:
+    """Return what a string of a definition, or a null in the place of one, says."""
+    text = parser_rule_context.getText()
+    value = json.loads(text, strict=False) if text.startswith('"') or text == "null" else text
+    return value if value is None else str(value)
 
 
 def _evaluate_expression(component: Any, env: Any) -> None:
@@ -170,11 +189,19 @@ def _evaluate_text(component: Any, env: Any) -> None:
     env.stack.append(_typed(component.string_expression, env, "a string", lambda value: isinstance(value, str)))
 
 
-def _seconds(component: Any, env: Any) -> Any:
-    wanted = f"a whole number from 0 to {LONGEST_SECONDS}"
-    return _typed(
-        component.string_jsonata, env, wanted, lambda value: type(value) is int and 0 <= value <= LONGEST_SECONDS
-    )
+def _wait_seconds(component: Any, env: Any) -> Any:
+    return _seconds(component, env, fewest=0)
+
+
+def _timeout_seconds(component: Any, env: Any) -> Any:
+    return _seconds(component, env, fewest=1)
+
+
+def _seconds(component: Any, env: Any, fewest: int) -> Any:
+    def fits(value: Any) -> bool:
+        return type(value) is int and fewest <= value <= LONGEST_SECONDS
+
+    return _typed(component.string_jsonata, env, f"a whole number from {fewest} to {LONGEST_SECONDS}", fits)
 
 
 def _evaluate_state(state: Any, env: Any) -> None:
@@ -198,6 +225,17 @@ def _record_failure(state: Any, env: Any, ex: Exception) -> FailureEvent:
     failure = _from_error(state, env, ex)
     failure.recorded = True
     return failure
+
+
+def _attempt_with_output(state: Any, env: Any) -> None:
+    _attempt(state, env)
+    if state.output:
+        state.output.eval(env=env)
+
+
+def _leave_execution(state: Any, env: Any) -> None:
+    if not state.output and not isinstance(env.stack[-1], CatchOutcome):
+        CommonStateField._eval_state_output(state, env)
 
 
 class _Chosen(str):
