@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,15 +36,20 @@ def tolerant(schema: Any) -> Any:
     return [tolerant(part) for part in schema] if isinstance(schema, list) else schema
 
 
+@cache
+def _validator(version: str, name: str) -> Draft202012Validator:
+    schemas = VERSIONS[version]
+    read = {f"{stem}.json": Resource.from_contents(tolerant(schema)) for stem, schema in schemas.items()}
+    by_id = {str(schema["$id"]): Resource.from_contents(tolerant(schema)) for schema in schemas.values()}
+    registry: Registry[Any] = Registry().with_resources([*read.items(), *by_id.items()])
+    return Draft202012Validator(tolerant(schemas[name]), registry=registry, format_checker=FormatChecker())
+
+
 def check_released(value: Any, name: str) -> None:
     """Hold a value against every released version that has a schema of this name."""
-    for schemas in VERSIONS.values():
+    for version, schemas in VERSIONS.items():
         if name in schemas:
-            read = {f"{stem}.json": Resource.from_contents(tolerant(schema)) for stem, schema in schemas.items()}
-            by_id = {str(schema["$id"]): Resource.from_contents(tolerant(schema)) for schema in schemas.values()}
-            registry: Registry[Any] = Registry().with_resources([*read.items(), *by_id.items()])
-            validator = Draft202012Validator(tolerant(schemas[name]), registry=registry, format_checker=FormatChecker())
-            validator.validate(value)
+            _validator(version, name).validate(value)
 
 
 class Form(NamedTuple):
@@ -83,9 +89,13 @@ def forms(schema: Schema, home: str, schemas: Schemas, names_are_open: bool = Fa
         if word in schema:
             rest = {name: part for name, part in schema.items() if name != word}
             for choice in schema[word]:
-                both = {"required": [*rest.get("required", []), *choice.get("required", [])]}
-                yield from forms({**rest, **choice, **both}, home, schemas, names_are_open)
+                yield from forms(_both(rest, choice), home, schemas, names_are_open)
             return
+    if "allOf" in schema:
+        first, *others = schema["allOf"]
+        rest = {name: part for name, part in schema.items() if name != "allOf"}
+        yield from forms(_both({**rest, **({"allOf": others} if others else {})}, first), home, schemas, names_are_open)
+        return
     if "$ref" not in schema:
         yield Form(schema, home, names_are_open)
         return
@@ -95,6 +105,13 @@ def forms(schema: Schema, home: str, schemas: Schemas, names_are_open: bool = Fa
     for name in filter(None, way.split("/")):
         part = part[name]
     yield from forms(part, home, schemas, names_are_open or schema["$ref"].endswith(OPEN))
+
+
+def _both(schema: Schema, narrower: Schema) -> Schema:
+    """Return a schema that holds both; what both say of a property, the second one says more narrowly."""
+    required = [*schema.get("required", []), *narrower.get("required", [])]
+    properties = {**schema.get("properties", {}), **narrower.get("properties", {})}
+    return {**schema, **narrower, "required": required, **({"properties": properties} if properties else {})}
 
 
 def breaks(name: str, old: Schemas, new: Schemas) -> list[str]:
@@ -140,6 +157,8 @@ def _misfits_of_form(path: str, given: Form, taken: Form, givens: Schemas, taken
     ]
     if kind == "input" and taken.schema.get("additionalProperties") is False:
         found += [f"{where}: unknown fields are refused"] * (given.schema.get("additionalProperties") is not False)
+        gone = given.schema.get("patternProperties", {}).keys() - taken.schema.get("patternProperties", {}).keys()
+        found += [f"{where}: fields named {name} are refused" for name in sorted(gone)]
     parts = [
         (f"{path}.{name}".lstrip("."), given.properties[name], part)
         for name, part in taken.properties.items()

@@ -66,8 +66,11 @@ def changed(name: str, change: Callable[[Any], Any]) -> list[str]:
         ("run_query.input", lambda s: s["required"].append("limit"), "it.limit is not always there"),
         ("backfill.input", lambda s: s["properties"].pop("windowMinutes"), "it.windowMinutes is gone"),
         ("backfill.input", lambda s: s["properties"]["windowMinutes"].update(minimum=15), "minimum is narrower"),
-        ("backfill.input", lambda s: s.update(additionalProperties=False), "unknown fields are refused"),
-        ("backfill.output", lambda s: s["properties"]["left"].update(type="number"), "left: number is not taken"),
+        ("backfill.input", lambda s: s.pop("patternProperties"), "fields named ^AWS_STEP_FUNCTIONS_ are refused"),
+        ("run_query.input", lambda s: s["oneOf"].pop(0), "it.metricName is not always there"),
+        ("run_query.input", lambda s: s["oneOf"][1]["properties"].update(limit={"type": "null"}), "limit: integer"),
+        ("sweep_scope.input", lambda s: s["allOf"][0]["anyOf"].pop(), "selections: array is not taken"),
+        ("backfill.output", lambda s: s["properties"].update(left={"type": "number"}), "left: number is not taken"),
         ("errors", lambda s: s["enum"].remove("QueryFailed"), "QueryFailed is gone"),
     ],
 )
@@ -80,6 +83,7 @@ def test_what_breaks_a_caller_is_seen(name: str, change: Callable[[Any], Any], s
     [
         ("sweep_scope.output", lambda s: s["properties"].update(more={"type": "string"})),
         ("sweep_scope.output", lambda s: s["required"].append("rankings")),
+        ("run_query.input", lambda s: s["oneOf"].append({"required": ["queryId", "limit"]})),
         ("sweep_scope.input", lambda s: s["properties"].update(more={"type": "string"})),
         ("common", lambda s: s["$defs"]["metricName"]["enum"].append("LATENCY")),
         ("common", lambda s: s["$defs"]["timeoutSeconds"].update(maximum=1e6)),
@@ -90,6 +94,14 @@ def test_what_breaks_a_caller_is_seen(name: str, change: Callable[[Any], Any], s
 )
 def test_what_only_adds_breaks_nobody(name: str, change: Callable[[Any], Any]) -> None:
     assert changed(name, change) == []
+
+
+def test_refusing_unknown_fields_breaks_callers_and_taking_them_does_not() -> None:
+    closed = ONE["backfill.input"]
+    opened = {**ONE, "backfill.input": {name: closed[name] for name in closed if name != "additionalProperties"}}
+
+    assert breaks("backfill.input", opened, ONE) == ["it: unknown fields are refused"]
+    assert breaks("backfill.input", ONE, opened) == []
 
 
 def test_a_reader_of_a_released_version_ignores_what_he_does_not_know_and_nothing_else() -> None:

@@ -68,6 +68,7 @@ def plan_sweep(value: object, allowed: AllowedValues, defaults: SweepDefaults) -
     """Return the sweep of an input of SweepScope. No query of it is started."""
     fields = parse_object(value, "the input")
     refuse_unknown_names(fields, INPUT_FIELDS)
+    plan_ranking(fields, defaults)  # refuses what RankContributors could not use, before queries are started
     scope_id, family = parse_id(fields, "scopeId"), Family.parse(fields)
     selections, windows = parse_selections(fields, allowed), _parse_windows(fields)
     if len(selections) * len(windows) > SWEEP_QUERIES:
