@@ -28,7 +28,6 @@ from localaws.seams import (
     execution_ends,
     moto_modules,
     networkflowmonitor,
-    state_machine_definitions,
     stepfunctions,
 )
 from localaws.seams.awslambda import RunningLambdaBackend
@@ -51,7 +50,6 @@ class LocalAws:
     def __enter__(self) -> Self:
         execution_ends.install()
         moto_modules.install()
-        state_machine_definitions.install()
         networkflowmonitor.install()
         scripted_network_flow_monitor.install(self.clock)
         awslambda.install(self.runtime)

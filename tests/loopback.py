@@ -14,7 +14,7 @@ from localaws.lambda_runtimes.deployed_function import DeployedFunction, Invocat
 from localaws.lambda_runtimes.in_process import InProcessRuntime
 from localaws.scripted_network_flow_monitor import Call, Script
 from localaws.seams import execution_ends, task_timeouts
-from localaws.seams.jsonata import bytes_of
+from localaws.seams.limits import bytes_of
 from localaws.server import ACCOUNT_ID, REGION, LocalAws
 
 ROOT = Path(__file__).parent.parent

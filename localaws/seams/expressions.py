@@ -26,6 +26,17 @@ sys.setrecursionlimit(_limit)
 
 NULL = Utils.NULL_VALUE
 HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
+PATH_MARKS = (
+    "predicate",
+    "stages",
+    "group",
+    "focus",
+    "index",
+    "ancestor",
+    "tuple",
+    "keep_array",
+    "keep_singleton_array",
+)
 LARGEST_WRITTEN_OUT = 1e21  # JavaScript writes larger whole numbers with an exponent
 
 
@@ -106,6 +117,21 @@ class Expression(Jsonata):
             raise JException(f"The variable '${name}' was never assigned", expr.position)
         return super().evaluate_variable(expr, input, environment)
 
+    def evaluate_path(self, expr: Any, input: Any, environment: Any) -> Any:
+        """Walk a path through objects as it is: only what it leads to is converted, not the whole variable."""
+        first, *names = expr.steps
+        plain = _is_plain(first, "variable") and all(_is_plain(step, "name") for step in names)
+        if not plain or _is_marked(expr) or first.value not in self.variables or _binds(environment, first.value):
+            return super().evaluate_path(expr, input, environment)
+        value = self.variables[first.value]
+        for name in names:
+            if not isinstance(value, dict):
+                return super().evaluate_path(expr, input, environment)
+            if name.value not in value:
+                return None
+            value = value[name.value]
+        return _from_json(value)
+
     def evaluate_name(self, expr: Any, input: Any, environment: Any) -> Any:
         if input is NO_CONTEXT:
             raise JException(f"Reference to '{expr.value}' at the top level is not supported.", expr.position)
@@ -119,6 +145,15 @@ def _binds(frame: Any, name: str) -> bool:
             return True
         frame = frame.parent
     return False
+
+
+def _is_plain(symbol: Any, kind: str) -> bool:
+    return symbol.type == kind and not _is_marked(symbol)
+
+
+def _is_marked(symbol: Any) -> bool:
+    """Tell whether a part of a path filters, groups, sorts, binds, or keeps an array."""
+    return any(getattr(symbol, mark, None) for mark in PATH_MARKS)
 
 
 def _from_json(value: Any) -> Any:

@@ -4,18 +4,14 @@ moto parses and runs `QueryLanguage: JSONata`, but has no evaluator for its expr
 variables as text without escaping them. Patched here, each where AWS differs:
 
 - `StringJSONata` and `StringVariableSample` evaluate with `expressions`, and get variables as values.
-- Every expression of a state reads the variables as they were when the state was entered, so that `Output` does not
-  see what `Assign` beside it sets ("Evaluation order in an assign field", Developer Guide).
+- A variable that a field of a JSONPath state reads and that is not there fails as a path into the input would.
+- Variables are assigned when a state is left, so that all its expressions read what was there when it was entered, and
+  `Output` does not see what `Assign` beside it sets ("Evaluation order in an assign field", Developer Guide).
 - An `Output` that fails is caught and retried like anything else that fails in a Task, Map or Parallel.
 - Conditions are booleans, `Error` and `Cause` strings, numbers of seconds whole: anything else fails.
 - A Choice whose rule matched does not assign what belongs to its Default, even where both lead to the same state.
-- A Fail state may give on the error that a Catch was given, such as States.Timeout, and so may a Map or a Parallel.
 - The query language of a definition is parsed without a look at others: moto keeps it in a list that all share.
 - Strings of a definition are read as JSON: moto leaves the escapes in some, and takes an emoji for two characters.
-- 256 KiB are counted as UTF-8 JSON without white space, and hold for arguments, variables and a whole Assign, too.
-  Which error AWS has for variables is not documented; here it is that of all other data.
-- States.ALL matches neither States.DataLimitExceeded nor States.Runtime, and States.TaskFailed everything but these
-  and a timeout ("Handling errors in Step Functions workflows").
 - The history shows assigned strings as JSON, and DescribeExecution an output that is a string or null.
 """
 
@@ -25,33 +21,18 @@ import json
 import re
 from typing import Any
 
-from moto.stepfunctions.parser.api import (
-    EvaluationFailedEventDetails,
-    ExecutionStatus,
-    HistoryEventType,
-    TaskFailedEventDetails,
-)
+from moto.stepfunctions.parser.api import EvaluationFailedEventDetails, ExecutionStatus, HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
 from moto.stepfunctions.parser.asl.component.common.catch.catch_outcome import CatchOutcome
-from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
-from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
-from moto.stepfunctions.parser.asl.component.common.query_language import QueryLanguageMode
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata, StringVariableSample
 from moto.stepfunctions.parser.asl.component.common.timeouts.heartbeat import HeartbeatSecondsJSONata
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSecondsJSONata
-from moto.stepfunctions.parser.asl.component.state import state as common_state
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison import ConditionStringJSONata
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import iteration_worker
-from moto.stepfunctions.parser.asl.component.state.exec.state_parallel import branches_decl
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
-from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.component.state.fail.cause_decl import Cause
 from moto.stepfunctions.parser.asl.component.state.fail.error_decl import Error
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
@@ -63,17 +44,15 @@ from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.backend.execution import Execution
 
+from localaws.seams.errors import failed
 from localaws.seams.expressions import EvaluationError, check, evaluate
+from localaws.seams.limits import check_variables
 
 LONGEST_SECONDS = 99_999_999
-MOST_BYTES = 256 * 1024
-TIMEOUTS = {"States.Timeout", "States.HeartbeatTimeout"}
-NEVER_IN_ALL = {"States.DataLimitExceeded", "States.Runtime"}
 _new_expression = StringJSONata.__init__
 _enter = CommonStateField._eval_body
 _from_error = ExecutionState._from_error
 _attempt = ExecutionState._evaluate_with_timeout
-_parameters = StateTask._eval_parameters
 
 
 def install() -> None:
@@ -92,14 +71,8 @@ def install() -> None:
     SecondsJSONata._get_wait_seconds = _wait_seconds
     TimeoutSecondsJSONata._eval_seconds = _timeout_seconds
     HeartbeatSecondsJSONata._eval_seconds = _timeout_seconds
-    for module in (state_fail, iteration_worker, branches_decl):
-        module.CustomErrorName = ErrorName
-    ErrorEqualsDecl._eval_body = _match
     AssignDecl._eval_body = _assign
-    StateTask._eval_parameters = _arguments
-    for module in (common_state, state_task_lambda, state_task_service):
-        module.is_within_size_quota = _fits
-    VariableStore.get_assigned_variables = _assigned_variables
+    VariableStore.get_assigned_variables = _commit
     Execution.output = property(_output, _ignore)
     Preprocessor._inner_string_of = staticmethod(_string)
     preprocessor.from_string_literal = _string
@@ -130,18 +103,14 @@ def _evaluate_expression(component: Any, env: Any) -> None:
 
 def _evaluate_sample(component: Any, env: Any) -> None:
     """Evaluate a variable in a field of a JSONPath state, such as `$plan.bucket`."""
-    expression, variables = component.expression, _variables(env)
-    if component.query_language_mode == QueryLanguageMode.JSONata:
-        variables["states"] = _states(env, expression)
-    env.stack.append(_value(env, expression, variables))
+    try:
+        env.stack.append(evaluate(component.expression, _variables(env)))
+    except EvaluationError as error:
+        raise failed(env, StatesErrorNameType.StatesRuntime, str(error)) from None
 
 
 def _variables(env: Any) -> dict[str, Any]:
     store = env.variable_store
-    return dict(store.entered if hasattr(store, "entered") else _assigned(store))
-
-
-def _assigned(store: Any) -> dict[str, Any]:
     return {**store._outer_scope, **store._inner_scope}
 
 
@@ -205,7 +174,7 @@ def _seconds(component: Any, env: Any, fewest: int) -> Any:
 
 
 def _evaluate_state(state: Any, env: Any) -> None:
-    env.variable_store.entered = _assigned(env.variable_store)
+    env.variable_store.pending = {}
     try:
         _enter(state, env)
     except FailureEventException as error:
@@ -221,7 +190,8 @@ def _evaluate_state(state: Any, env: Any) -> None:
 
 
 def _record_failure(state: Any, env: Any, ex: Exception) -> FailureEvent:
-    """Mark what moto puts into the history itself, which is any error that a Retry or Catch could match."""
+    """Assign nothing, and mark what moto puts into the history itself: any error that a Retry or Catch could match."""
+    env.variable_store.pending = {}
     failure = _from_error(state, env, ex)
     failure.recorded = True
     return failure
@@ -264,59 +234,20 @@ def _leave_choice(state: Any, env: Any) -> None:
     env.next_state_name = str(next_state)
 
 
-def _match(component: Any, env: Any) -> None:
-    """Tell whether ErrorEquals holds the error."""
-    name = env.stack.pop().error_name
-    names = {given.error_name for given in component.error_names}
-    wildcards = {"States.ALL"} if name in TIMEOUTS else {"States.ALL", "States.TaskFailed"}
-    if name == "States.HeartbeatTimeout":
-        wildcards.add("States.Timeout")
-    env.stack.append(name in names or (name not in NEVER_IN_ALL and bool(names & wildcards)))
-
-
-def bytes_of(value: Any) -> int:
-    """Return the size of a value as Step Functions counts it."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    return len(text.encode("utf-8", "surrogatepass"))
-
-
-def _fits(value: Any) -> bool:
-    return bytes_of(value) <= MOST_BYTES
-
-
 def _assign(component: Any, env: Any) -> None:
     values: dict[str, Any] = {}
     for declaration in component.declaration_bindings:
         declaration.eval(env=env)
         values.update(env.stack.pop())
-    if sum(bytes_of(value) for value in values.values()) > MOST_BYTES:
-        raise _too_large(env, f"The variables {', '.join(values)} exceed the maximum size of one Assign.")
-    for name, value in values.items():
-        env.variable_store.set(name, value)
+    check_variables(env, values)
+    env.variable_store.pending = values
 
 
-def _arguments(state: Any, env: Any) -> Any:
-    arguments = _parameters(state, env)
-    if not _fits(arguments):
-        raise _too_large(env, f"The arguments of the state '{state.name}' exceed the maximum size of a payload.")
-    return arguments
-
-
-def _too_large(env: Any, cause: str) -> FailureEventException:
-    name = StatesErrorName(typ=StatesErrorNameType.StatesStatesDataLimitExceeded)
-    details = TaskFailedEventDetails(error=name.error_name, cause=cause)
-    return FailureEventException(
-        FailureEvent(
-            env=env,
-            error_name=name,
-            event_type=HistoryEventType.TaskFailed,
-            event_details=EventDetails(taskFailedEventDetails=details),
-        )
-    )
-
-
-def _assigned_variables(store: Any) -> dict[str, str]:
-    return {name: json.dumps(store.get(name), separators=(",", ":")) for name in store._declaration_tracing}
+def _commit(store: Any) -> dict[str, str]:
+    """Assign the variables of the state that is left, and return them as the history shows them."""
+    for name, value in store.pending.items():
+        store.set(name, value)
+    return {name: json.dumps(value, separators=(",", ":")) for name, value in store.pending.items()}
 
 
 def _output(execution: Any) -> str | None:

@@ -26,7 +26,7 @@ from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from localaws.clock import Clock, SystemClock
-from localaws.seams import distributed_map, jsonata, task_timeouts
+from localaws.seams import definitions, distributed_map, errors, jsonata, limits, task_timeouts
 
 _starting = threading.Lock()
 _real_wait = wait_function.WaitFunction._wait_interval
@@ -106,7 +106,7 @@ def install(clock: Clock) -> None:
     # One client for all tasks: making it takes longer than the call.
     _nest()
     distributed_map.install()
-    jsonata.install()
-    task_timeouts.install()
+    for seam in (definitions, errors, jsonata, limits, task_timeouts):
+        seam.install()
     client = cache(boto_client_for)
     lambda_eval_utils.boto_client_for = lambda region, service, **_: client(region, service)

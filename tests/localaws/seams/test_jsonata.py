@@ -19,6 +19,10 @@ VALUES: list[Any] = [
     "ends %} here",
     "\U0001f6a8 é",
     "half a pair \ud83d",
+    "$plan",
+    "$.a",
+    "$$.Execution.Id",
+    "States.Format('{}', 1)",
     "",
     None,
     True,
@@ -422,6 +426,24 @@ def test_what_fails_in_a_task_can_be_caught(stack: Stack, field: str) -> None:
     assert [event["type"] for event in ended.history].count("EvaluationFailed") == 1
 
 
+def test_a_state_that_fails_assigns_nothing_but_what_its_catch_assigns(stack: Stack) -> None:
+    wrong = {"Assign": {"kept": 1}, "Output": "{% $states.input.absent %}"}
+    states = {
+        "Begin": {"Type": "Pass", "Assign": {"kept": 0, "failure": None}, "Next": "Get"},
+        "Get": task({}, "aws-sdk:s3:listBuckets", **wrong, Catch=caught(Output={})),
+        "Failed": {"Type": "Succeed", "Output": {"kept": "{% $kept %}", "error": "{% $failure.Error %}"}},
+    }
+
+    assert run(stack, states).output == {"kept": 0, "error": WRONG}
+
+
+def test_a_failure_without_a_name_is_caught_by_states_all(stack: Stack) -> None:
+    inner = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail"}}}
+    states = {"Both": {"Type": "Parallel", "Branches": [inner], "Catch": caught(), "End": True}, "Failed": FAILED}
+
+    assert run(stack, states).status == "SUCCEEDED"
+
+
 def test_an_expression_that_is_no_jsonata_is_refused_with_its_definition(stack: Stack) -> None:
     with pytest.raises(stack.aws.client("stepfunctions").exceptions.ClientError, match="INVALID_JSONATA_EXPRESSION"):
         create(stack, {"Only": {"Type": "Succeed", "Output": "{% a[1,2) %}"}})
@@ -586,6 +608,16 @@ def test_a_child_of_a_distributed_map_has_no_variables_of_its_parent(stack: Stac
     _, written = swept(stack, percentage=100, outer="{% $plan.bucket %}")
 
     assert {child["Error"] for child in written["FAILED_0.json"]} == {"NoBucket", WRONG}
+
+
+@pytest.mark.parametrize("path", ["$plan.absent", "$absent"])
+def test_a_jsonpath_state_that_reads_what_is_not_there_fails(stack: Stack, path: str) -> None:
+    keep = {"Type": "Pass", "Assign": {"plan": {}}, "Next": "Tell"}
+    ended = run(
+        stack, {"Keep": keep, "Tell": {"Type": "Pass", "Parameters": {"a.$": path}, "End": True}}, None, "JSONPath"
+    )
+
+    assert ended.error == "States.Runtime"
 
 
 def test_an_inline_map_has_variables_of_its_own_beside_those_around_it(stack: Stack) -> None:
