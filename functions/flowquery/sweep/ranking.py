@@ -101,11 +101,11 @@ def rank_contributors(
     watching = Round(request.sweep, operations, lambda: remaining() - SECONDS_TO_STORE, retries, until_end=True)
     watching.run()
     watching.stop_all("QueryTimedOut", "when the time of RankContributors was over")
-    sweep = watching.sweep
+    sweep = watching.sweep_at_present
     while sweep.progress is Progress.ENDED:
         store = SweepStore(sweep, bucket, get_page, remaining)
         store.run()
-        sweep = store.sweep
+        sweep = store.sweep_at_present
     return sweep
 
 
