@@ -67,7 +67,9 @@ def test_the_limit_is_on_windows_times_selections(count: int) -> None:
 
 
 @given(selections, selections)
-def test_a_stored_selection_is_left_out_of_its_own_window_alone(first: list[Selection], second: list[Selection]) -> None:
+def test_a_stored_selection_is_left_out_of_its_own_window_alone(
+    first: list[Selection], second: list[Selection]
+) -> None:
     sweep = plan_sweep({"scopeId": "scope", "windows": windows(2)}, ALLOWED, SweepDefaults())
 
     planned = leave_out(sweep, dict(zip(sweep.windows, (frozenset(first), frozenset(second)), strict=True)))
