@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
 from unittest import mock
 
 from flowquery.core.errors import AccessDenied, InvalidRequest, QuotaExceeded, Throttled, TransientFault
@@ -96,9 +97,40 @@ class Service:
             raise InvalidRequest("ended")
         self.stopped[query.query_id] = self.now
 
+    def results_page(self, query: Query, _: str | None) -> dict[str, Any]:
+        """Return the only page of a query's results: for a ranking one row, else three points of a series."""
+        self._request("fetch", query.query_id)
+        if query.family is Family.RANKING:
+            return {"topContributors": [{"remoteIdentifier": query.query_id, "value": 9}]}
+        times = [WINDOW.start_time + timedelta(minutes=5 * index) for index in range(3)]
+        return {"unit": "Count", "datapoints": [{"label": query.query_id, "timestamps": times, "values": [1, 7.5, 2]}]}
+
     @contextmanager
     def clock(self, seed: int = 0) -> Iterator[None]:
         """Let time be that of this service, and the dice be those of the seed."""
         clock = mock.patch.multiple("flowquery.aws.clock", monotonic=lambda: self.now, sleep=self.sleep)
         with clock, mock.patch("flowquery.sweep.round.random", random.Random(seed)):
+            yield
+
+
+class Bucket:
+    """S3 for one sweep: objects that are put once, their rows and their metadata."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[list[dict[str, Any]], dict[str, str]]] = {}
+
+    def put_once(self, _: str, key: str, file: BinaryIO, metadata: dict[str, str]) -> bool:
+        if key in self.objects:
+            return False
+        file.seek(0)
+        rows = [json.loads(line) for line in gzip.decompress(file.read()).splitlines()]
+        self.objects[key] = (rows, dict(metadata))
+        return True
+
+    def object_metadata(self, _: str, key: str) -> dict[str, str]:
+        return self.objects[key][1]
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        with mock.patch.multiple("flowquery.aws.s3", put_once=self.put_once, object_metadata=self.object_metadata):
             yield

@@ -28,6 +28,11 @@ class SweepInvocation:
         """Seconds of the sweep's budget."""
         return self._spent_before + clock.monotonic() - self._began
 
+    @property
+    def sweep_at_present(self) -> Sweep:
+        """The sweep with the budget spent so far, for more work in the same invocation."""
+        return replace(self.sweep, poll=replace(self.sweep.poll, elapsed_seconds=self.now))
+
     def _sleep_until(self, moment: float) -> None:
         if moment > self.now:
             clock.sleep(max(moment - self.now, 0.001))  # less than the clock's resolution would be no time at all

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from flowquery.core.errors import InvalidInput
 from flowquery.core.fields import (
     object_field,
     objects_field,
@@ -72,6 +73,8 @@ class RankingRequest:
         windows = [Window.parse(window, "output") for window in objects_field(output, "windows") or [output]]
         most = parse_whole_within(fields, "rankedPeaks", RANKED_PEAKS)
         highest = sorted(_findings(output), key=lambda finding: finding.excess, reverse=True)[:most]
+        if not highest and "queries" not in output:
+            raise InvalidInput("output: expected a finding, got an output without one")
         rate = parse_within(fields, "requestsPerSecond", REQUESTS_PER_SECOND)
         sweep = Sweep(
             scope_id=parse_id(output, "scopeId"),
@@ -101,11 +104,11 @@ def rank_contributors(
     watching = Round(request.sweep, operations, lambda: remaining() - SECONDS_TO_STORE, retries, until_end=True)
     watching.run()
     watching.stop_all("QueryTimedOut", "when the time of RankContributors was over")
-    sweep = watching.sweep
+    sweep = watching.sweep_at_present
     while sweep.progress is Progress.ENDED:
         store = SweepStore(sweep, bucket, get_page, remaining)
         store.run()
-        sweep = store.sweep
+        sweep = store.sweep_at_present
     return sweep
 
 

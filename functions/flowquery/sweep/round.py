@@ -96,14 +96,14 @@ class Round(SweepInvocation):
         return 0.0
 
     def stop_all(self, error: str = "QueryStopped", when: str = "when the sweep broke") -> None:
-        """Fail the queries that wait, and stop those that are running; the next invocation stops the rest."""
+        """Fail the queries that wait, and stop those that are running; the next invocation, if any, stops the rest."""
         for index, query in enumerate(self.sweep.queries):
             if query.status == WAITING:
                 self._end(index, query.fail("NotStarted", f"not started {when}"))
         for index, query in enumerate(self.sweep.queries):
             if query.is_running:
                 self._end(index, self._give_up(query, error, f"{query.status} {when}"))
-                if self.now > self._spent_before + self._hold:
+                if self.now > self._spent_before + self._hold and not self._until_end:
                     return
 
     def answer(self, wait_seconds: float, memory_mb: str | int, retry_count: int = 0, lost_attempts: int = 0) -> Sweep:
