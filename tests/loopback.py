@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.stepfunctions.models import stepfunctions_backends
 
@@ -54,10 +56,6 @@ def event(name: str) -> Any:
     return json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
 
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
 def execution(name: str = "a-run", status: str = "SUCCEEDED", **more: object) -> dict[str, object]:
     """An execution as Step Functions answers it."""
     machine = "arn:aws:states:us-east-1:123456789012:stateMachine:RunQuery"
@@ -80,9 +78,9 @@ def output(rows: int = 1, unit: str = "Count", **more: object) -> dict[str, Any]
         "lastTimestamp": SELECTION["endTime"] if rows else None,
         "sha256": "ab" * 32,
     }
-    cost = {"checks": 3, "transitions": 8, "requests": 3, "gbSeconds": 0.4, "dollars": 0.0002}
-    known = {"status": "SUCCEEDED", "scopeId": SCOPE_ID, "queryId": QUERY_ID, **SELECTION}
-    return {**known, "results": results, "cost": cost, **more}
+    cost = {"checks": 3, "transitions": 6, "requests": 3, "gbSeconds": 0.4, "dollars": 0.0002}
+    request = {"status": "SUCCEEDED", "scopeId": SCOPE_ID, "queryId": QUERY_ID, **SELECTION}
+    return {**request, "results": results, "finding": False, "alarmAbove": None, "cost": cost, **more}
 
 
 class FaultyRuntime(InProcessRuntime):
@@ -98,6 +96,16 @@ class FaultyRuntime(InProcessRuntime):
                 body = json.dumps({"errorType": fault, "errorMessage": "said Lambda"}).encode()
                 return InvocationResult(function, body, "Unhandled")
         return super().invoke(function, payload, request_id)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt of a Task: what its function was given, and what it answered or by which error it failed."""
+
+    state: str
+    payload: Any
+    answer: Any = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +126,43 @@ class Run:
         return [details["name"] for details in entered if details]
 
     @property
+    def steps(self) -> list[str]:
+        """The states in order, each one that a Catch left with a "!" behind its name."""
+        steps: list[str] = []
+        for event in self.history:
+            if details := event.get("stateEnteredEventDetails"):
+                steps.append(details["name"])
+                failed = False
+            elif event["type"] in ("TaskScheduled", "TaskSucceeded"):
+                failed = False
+            elif event["type"] in ("TaskFailed", "TaskTimedOut", "MapRunFailed"):
+                failed = True
+            elif "stateExitedEventDetails" in event and failed:
+                steps[-1] += "!"
+        return steps
+
+    @property
     def retries(self) -> int:
         names = [event["type"] for event in self.history]
         return names.count("TaskScheduled") - names.count("TaskStateEntered")
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """All attempts of Tasks that invoke a function, in order."""
+        attempts: list[Attempt] = []
+        state = ""
+        for event in self.history:
+            state = event.get("stateEnteredEventDetails", {"name": state})["name"]
+            if (given := event.get("taskScheduledEventDetails")) and given["resource"] == "invoke":
+                attempts.append(Attempt(state, json.loads(given["parameters"])["Payload"]))
+            elif given := event.get("taskSucceededEventDetails"):
+                attempts[-1:] = [replace(last, answer=json.loads(given["output"])["Payload"]) for last in attempts[-1:]]
+            elif given := event.get("taskFailedEventDetails") or event.get("taskTimedOutEventDetails"):
+                attempts[-1:] = [replace(last, error=given["error"]) for last in attempts[-1:]]
+        return attempts
+
+    def answers(self, state: str) -> list[Any]:
+        return [attempt.answer for attempt in self.attempts if attempt.state == state and attempt.error is None]
 
     def operations(self) -> list[str]:
         return [call.operation for call in self.calls]
@@ -193,6 +235,17 @@ class Stack:
             calls=list(self.aws.network_flow_monitor.calls),
             alarms=self._received_alarms(),
         )
+
+    @contextmanager
+    def without_topic(self) -> Iterator[None]:
+        """Let RaiseAlarm publish to a topic that does not exist."""
+        environment = self.environment("RaiseAlarmFunction")
+        gone = {**environment, "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}
+        self.configure("RaiseAlarmFunction", Environment={"Variables": gone})
+        try:
+            yield
+        finally:
+            self.configure("RaiseAlarmFunction", Environment={"Variables": environment})
 
     def definition(self) -> str:
         client = self.aws.client("stepfunctions")

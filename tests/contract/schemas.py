@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
 from tests.contract.released import check_released
-from tests.loopback import ROOT
+from tests.loopback import ROOT, Run
 
 SCHEMAS = {path.stem: json.loads(path.read_text("utf-8")) for path in (ROOT / "schemas").glob("*.json")}
 
@@ -43,3 +44,17 @@ def check(value: Any, name: str) -> None:
     """Hold a value against a schema; an output may have no field that its schema does not describe."""
     VALIDATORS[name].validate(value)
     check_released(value, name)
+
+
+# Of states that share another one's function.
+FUNCTIONS = {"ReportFinding": "raise_alarm", "CheckBackfill": "plan_backfill"}
+
+
+def check_attempts(run: Run) -> None:
+    """Hold what a state machine has given to its functions, and what they answered, against the functions' schemas."""
+    for attempt in run.attempts:
+        name = FUNCTIONS.get(attempt.state) or re.sub(r"(?<!^)(?=[A-Z])", "_", attempt.state).lower()
+        if attempt.error != "InvalidInput":
+            check(attempt.payload, f"{name}.input")
+        if attempt.error is None:
+            check(attempt.answer, f"{'run_query' if name == 'get_query_results' else name}.output")

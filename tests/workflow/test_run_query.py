@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-import itertools
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import yaml
 
 from localaws.demo.scenarios import SCENARIOS
+from localaws.lambda_runtimes.deployed_function import InvocationResult
 from localaws.scripted_network_flow_monitor import RankingScript, Script
-from tests.loopback import LAMBDA_FAULTS, QUERY_ID, ROOT, SCOPE_ID, event
+from localaws.seams import task_timeouts
+from tests.contract.schemas import check_attempts
+from tests.loopback import LAMBDA_FAULTS, QUERY_ID, SCOPE_ID, Run, Stack, event
+from tests.workflow.arrows import arrows, named_errors, walked
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.loopback import Stack
-
-START = "ReceiveInput ChooseQuery StartQuery ApplyDefaults"
-ADOPT = "ReceiveInput ChooseQuery ApplyDefaults"
-LOOK = "GetQueryStatus ChooseByStatus"
+CHECK = "GetQueryStatus ChooseByStatus"
+WAIT = f"{CHECK} WaitBeforeNextCheck"
 STORED = "GetQueryResults ChooseFinding QuerySucceeded"
-ALARM = "RaiseAlarm ChooseFailure"
+FAILED = "RaiseAlarm QueryNotSucceeded"
+FOUND = f"StartQuery {CHECK} GetQueryResults ChooseFinding"
+REPORTED = "ReportFinding QuerySucceeded"
 ENDLESS = Script(("RUNNING",))
-EVENTS_A_ROUND = 10
-
-
-FOUND = f"{START} {LOOK} GetQueryResults ChooseFinding RankContributors StartQuery"
 FINDING = {**event("run_query"), "alarmAbove": 1}
+EVENTS_A_ROUND = 10
+LOST = "Lambda.Unknown"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is given, and what is expected: the states in order, the error, and whether the query was stopped."""
+    """What is given, and what is expected.
+
+    Attributes
+    ----------
+    path
+        The states in order; a Catch left those with a "!".
+    alarm
+        The second word of the alarm's subject; by default the error.
+    stops
+        Queries that were stopped.
+    objects
+        How many are stored.
+    faults, expiring
+        By function the errors of Lambda that its invocations get; by state how many attempts time out.
+    uncounted
+        Transitions and requests that come after the output was made, or that the output of a failed Task would tell.
+    """
 
     path: str
     error: str | None = None
-    stopped: bool = False
-    alarm: str | None = None
-    stored: int = 1
     script: Script = field(default_factory=Script)
     event: Mapping[str, Any] = field(default_factory=lambda: event("run_query"))
+    alarm: str | None = None
+    stops: int = 0
+    objects: int = 1
     retries: int = 0
+    faults: Mapping[str, list[str]] = field(default_factory=dict)
+    expiring: Mapping[str, int] = field(default_factory=dict)
+    uncounted: tuple[int, int] = (0, 0)
 
 
 def with_script(name: str) -> Script:
@@ -51,180 +66,250 @@ def with_script(name: str) -> Script:
 
 
 CASES = {
-    "a query that succeeds": Case(f"{START} {LOOK} {STORED}"),
-    "a query that is handed in running": Case(f"{ADOPT} {LOOK} {STORED}", event=event("run_query_running")),
-    "waits between looks": Case(
-        f"{START} {LOOK} WaitBeforeNextCheck {LOOK} WaitBeforeNextCheck {LOOK} {STORED}",
+    "a query that succeeds": Case(f"StartQuery {CHECK} {STORED}"),
+    "a query that is handed in running": Case(f"StartQuery {CHECK} {STORED}", event=event("run_query_running")),
+    "waits between status checks": Case(
+        f"StartQuery {WAIT} {WAIT} {CHECK} {STORED}",
         script=Script(("QUEUED", "RUNNING", "SUCCEEDED")),
         event={**event("run_query"), "holdSeconds": 0},
     ),
-    "a slow query": Case(f"{START} {LOOK} {STORED}", script=with_script("slow")),
-    "throttled": Case(f"{START} {LOOK} {STORED}", script=with_script("throttled"), retries=1),
-    "no data": Case(f"{START} {LOOK} {STORED}", script=with_script("empty")),
-    "failed": Case(f"{START} {LOOK} ReportFailed {ALARM} QueryFailed", "QueryFailed", script=with_script("failed")),
-    "canceled": Case(
-        f"{START} {LOOK} ReportCanceled {ALARM} QueryCanceled", "QueryCanceled", script=with_script("canceled")
+    "a slow query": Case(f"StartQuery {CHECK} {STORED}", script=with_script("slow")),
+    "throttled": Case(f"StartQuery {CHECK} {STORED}", script=with_script("throttled"), retries=1),
+    "every step retried": Case(
+        f"StartQuery {CHECK} {STORED}",
+        faults={"StartQuery": [LOST], "GetQueryStatus": [LOST] * 2, "GetQueryResults": [LOST] * 3},
+        retries=6,
     ),
+    "no data": Case(f"StartQuery {CHECK} {STORED}", script=with_script("empty")),
+    "a ranking that is asked for": Case(
+        f"StartQuery {CHECK} {STORED}",
+        event={**event("run_query"), "family": "WorkloadInsightsTopContributors", "limit": 2},
+    ),
+    "a peak that is no finding": Case(
+        f"StartQuery {CHECK} {STORED}",
+        event={**event("run_query"), "alarmAbove": 1_000_000},
+    ),
+    "failed": Case(f"StartQuery {CHECK} {FAILED}", "QueryFailed", script=with_script("failed")),
+    "canceled": Case(f"StartQuery {CHECK} {FAILED}", "QueryCanceled", script=with_script("canceled")),
     "out of time": Case(
-        f"{START} {LOOK} WaitBeforeNextCheck {LOOK} ReportTimedOut StopQuery {ALARM} QueryTimedOut",
+        f"StartQuery {WAIT} {CHECK} StopQuery {FAILED}",
         "QueryTimedOut",
-        stopped=True,
+        stops=1,
         script=with_script("never-ends"),
         event={**event("run_query"), "holdSeconds": 4, "timeoutSeconds": 6},
     ),
     "an unknown status": Case(
-        f"{START} {LOOK} ReportUnknownStatus StopQuery {ALARM} UnknownStatus",
+        f"StartQuery {CHECK} StopQuery {FAILED}",
         "UnknownStatus",
-        stopped=True,
+        stops=1,
         script=with_script("unknown-status"),
     ),
+    "an input that cannot be used": Case(
+        f"StartQuery! {FAILED}",
+        "InvalidInput",
+        event={**event("run_query_running"), "timeoutSeconds": "soon"},
+    ),
     "a start that is refused": Case(
-        f"ReceiveInput ChooseQuery StartQuery {ALARM} StepFailed",
+        f"StartQuery! {FAILED}",
         "AccessDenied",
         script=Script(start_faults=("AccessDeniedException",)),
     ),
     "a start whose outcome stays unclear": Case(
-        f"ReceiveInput ChooseQuery StartQuery {ALARM} StepFailed",
+        f"StartQuery! {FAILED}",
         "TransientFault",
         script=Script(start_faults=("InternalServerException",) * 9),
         retries=2,
     ),
+    "a start that takes too long": Case(f"StartQuery! {FAILED}", "States.Timeout", expiring={"StartQuery": 1}),
     "a status that is refused": Case(
-        f"{START} GetQueryStatus StopQuery {ALARM} StepFailed",
+        f"StartQuery GetQueryStatus! StopQuery {FAILED}",
         "AccessDenied",
-        stopped=True,
+        stops=1,
         script=Script(("AccessDeniedException",)),
     ),
     "throttled for ever": Case(
-        f"{START} GetQueryStatus StopQuery {ALARM} StepFailed",
+        f"StartQuery GetQueryStatus! StopQuery {FAILED}",
         "Throttled",
-        stopped=True,
+        stops=1,
         script=Script(("ThrottlingException",)),
         retries=6,
     ),
-    "a knob that cannot be used": Case(
-        f"{ADOPT} GetQueryStatus {ALARM} StepFailed",
-        "InvalidInput",
-        event={**event("run_query_running"), "timeoutSeconds": "soon"},
+    "a status step that takes too long": Case(
+        f"StartQuery GetQueryStatus! StopQuery {FAILED}",
+        "States.Timeout",
+        stops=1,
+        expiring={"GetQueryStatus": 1},
+    ),
+    "a stop that fails": Case(
+        f"StartQuery {CHECK} StopQuery! {FAILED}",
+        "UnknownStatus",
+        script=Script(("PAUSED",), stop_faults=("AccessDeniedException",)),
     ),
     "results that are gone": Case(
-        f"{START} {LOOK} GetQueryResults {ALARM} StepFailed",
+        f"StartQuery {CHECK} GetQueryResults! {FAILED}",
         "ResultsExpired",
         script=Script(result_faults=("ResourceNotFoundException",)),
     ),
-    "a ranking that is asked for": Case(
-        f"{START} {LOOK} {STORED}",
-        event={**event("run_query"), "family": "WorkloadInsightsTopContributors", "limit": 2},
-    ),
-    "a peak that is no finding": Case(
-        f"{START} {LOOK} {STORED}",
-        event={**event("run_query"), "alarmAbove": 1_000_000},
-    ),
-    "a finding": Case(
-        f"{FOUND} ApplyDefaults {LOOK} GetQueryResults ChooseFinding {ALARM} FindingReported",
+    "a finding": Case(f"{FOUND} RankContributors {REPORTED}", event=FINDING, alarm="finding:", objects=2),
+    "a finding whose steps are retried": Case(
+        f"{FOUND} RankContributors {REPORTED}",
         event=FINDING,
         alarm="finding:",
-        stored=2,
+        objects=2,
+        faults={"GetQueryResults": [LOST], "RankContributors": [LOST] * 2, "RaiseAlarm": [LOST] * 3},
+        retries=6,
+        uncounted=(3, 3),
     ),
     "a finding whose ranking does not start": Case(
-        f"{FOUND} {ALARM} FindingReported",
+        f"{FOUND} RankContributors {REPORTED}",
         event=FINDING,
         alarm="finding:",
         script=Script(ranking=RankingScript(start_faults=("AccessDeniedException",))),
     ),
     "a finding whose ranking fails": Case(
-        f"{FOUND} ApplyDefaults {LOOK} ReportFailed {ALARM} FindingReported",
+        f"{FOUND} RankContributors {REPORTED}",
         event=FINDING,
         alarm="finding:",
         script=Script(ranking=RankingScript(("FAILED",))),
     ),
     "a finding whose ranking does not end": Case(
-        f"{FOUND} ApplyDefaults {LOOK} WaitBeforeNextCheck {LOOK} ReportTimedOut StopQuery {ALARM} FindingReported",
+        f"{FOUND} RankContributors {REPORTED}",
         event={**FINDING, "holdSeconds": 4, "timeoutSeconds": 6},
         alarm="finding:",
-        stopped=True,
+        stops=1,
         script=Script(("SUCCEEDED",), ranking=RankingScript(("RUNNING",))),
     ),
     "a finding whose ranking cannot be fetched": Case(
-        f"{FOUND} ApplyDefaults {LOOK} GetQueryResults {ALARM} FindingReported",
+        f"{FOUND} RankContributors {REPORTED}",
         event=FINDING,
         alarm="finding:",
         script=Script(ranking=RankingScript(result_faults=("ResourceNotFoundException",))),
     ),
-    "a stop that fails": Case(
-        f"{START} {LOOK} ReportUnknownStatus StopQuery {ALARM} UnknownStatus",
-        "UnknownStatus",
-        script=Script(("PAUSED",), stop_faults=("AccessDeniedException",)),
+    "a finding whose ranking breaks": Case(
+        f"{FOUND} RankContributors! {REPORTED}",
+        event=FINDING,
+        alarm="finding:",
+        faults={"RankContributors": [LOST] * 3},
+        retries=2,
+        uncounted=(2, 3),
+    ),
+    "a finding whose ranking takes too long": Case(
+        f"{FOUND} RankContributors! {REPORTED}", event=FINDING, alarm="finding:", expiring={"RankContributors": 1}
+    ),
+    "a finding that cannot be reported": Case(
+        f"{FOUND} RankContributors ReportFinding! QueryNotSucceeded",
+        LOST,
+        event=FINDING,
+        alarm="",
+        objects=2,
+        faults={"RaiseAlarm": [LOST] * 7},
+        retries=6,
+        uncounted=(6, 6),
+    ),
+    "an alarm that cannot be sent": Case(
+        f"StartQuery {CHECK} RaiseAlarm! QueryNotSucceeded",
+        "QueryFailed",
+        script=with_script("failed"),
+        alarm="",
+        faults={"RaiseAlarm": [LOST] * 7},
+        retries=6,
     ),
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_run_takes_its_path_to_its_end(stack: Stack, name: str) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    run: Run
+    objects: list[str]
+    invocations: list[InvocationResult]
+
+
+OUTCOMES: dict[str, Outcome] = {}
+
+
+def outcome_of(stack: Stack, name: str) -> Outcome:
+    """Run a case, unless another test has."""
     case = CASES[name]
+    if name not in OUTCOMES:
+        stack.runtime.faults = {function: list(faults) for function, faults in case.faults.items()}
+        task_timeouts.expiring.update(case.expiring)
+        run = stack.run(case.event, case.script)
+        OUTCOMES[name] = Outcome(run, stack.stored(), list(stack.aws.lambda_backend.invocations))
+    return OUTCOMES[name]
 
-    run = stack.run(case.event, case.script)
 
-    assert run.path == case.path.split()
+@pytest.mark.parametrize("name", CASES)
+def test_an_execution_takes_its_path_to_its_end(stack: Stack, name: str) -> None:
+    case, outcome = CASES[name], outcome_of(stack, name)
+
+    run = outcome.run
+    assert run.steps == case.path.split()
     assert run.retries == case.retries
     assert (run.status, run.error) == ("FAILED" if case.error else "SUCCEEDED", case.error)
-    alarm = case.alarm or case.error
+    alarm = case.error if case.alarm is None else case.alarm
     assert [sent["Subject"].split()[1] for sent in run.alarms] == ([alarm] if alarm else [])
     stops = [call.outcome for call in run.calls if call.operation.startswith("StopQuery")]
-    assert ("OK" in stops) == case.stopped
-    assert len(stack.stored()) == (0 if case.error else case.stored)
-
-
-UNTOLD = {("ChooseFailure", "ReportUntold"), ("ReportUntold", "StepFailed")}  # of the test of a finding that is untold
+    assert stops.count("OK") == case.stops
+    stored = "GetQueryResults ChooseFinding" in case.path
+    assert len(outcome.objects) == (case.objects if stored else 0)
 
 
 def test_no_state_and_no_arrow_is_left_without_a_case() -> None:
-    definition = yaml.safe_load((ROOT / "statemachines/run_query.asl.yaml").read_text("utf-8"))
-    walked = set()
-    for case in CASES.values():
-        path = case.path.split()
-        walked |= set(itertools.pairwise(path))
-    walked |= UNTOLD
-
-    assert {state for arrow in walked for state in arrow} == set(definition["States"])
-    assert walked == arrows(definition["States"])
+    assert walked(case.path for case in CASES.values()) == arrows("run_query")
+    assert named_errors("run_query") <= {case.error for case in CASES.values()}
 
 
-def arrows(states: Mapping[str, Any]) -> set[tuple[str, str]]:
-    found = set()
-    for name, state in states.items():
-        ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
-        found |= {(name, way["Next"]) for way in ways if "Next" in way}
-        found |= {(name, state["Default"])} if "Default" in state else set()
-    return found
+@pytest.mark.parametrize("name", CASES)
+def test_functions_get_and_answer_what_their_schemas_say(stack: Stack, name: str) -> None:
+    check_attempts(outcome_of(stack, name).run)
 
 
-TOLD_COST = [name for name, case in CASES.items() if not case.error and "whose ranking" not in name]
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "ReportFinding" in case.path])
+def test_a_finding_has_a_ranking_or_the_reason_why_not(stack: Stack, name: str) -> None:
+    case, run = CASES[name], outcome_of(stack, name).run
+    output = output_of(run)
+
+    ranked = case.objects == 2
+    assert output["finding"] is True
+    assert (output["ranking"] is not None) == ranked
+    assert (output["rankingFailure"] is None) == ranked
 
 
-@pytest.mark.parametrize("name", TOLD_COST)
-def test_the_run_tells_what_it_cost(stack: Stack, name: str) -> None:
-    case = CASES[name]
+# Their outputs are handed to ReportFinding where the execution has none.
+WITH_OUTPUT = [name for name, case in CASES.items() if f"{CHECK} GetQueryResults ChooseFinding" in case.path]
 
-    run = stack.run(case.event, case.script)
 
-    cost, invocations = run.output["cost"], stack.aws.lambda_backend.invocations
-    assert cost["transitions"] == len(run.path) + run.retries
-    assert cost["requests"] == len(invocations)
+def output_of(run: Run) -> dict[str, Any]:
+    output: dict[str, Any] = run.output or run.attempts[-1].payload["finding"]
+    return output
+
+
+@pytest.mark.parametrize("name", WITH_OUTPUT)
+def test_the_output_says_what_the_execution_took(stack: Stack, name: str) -> None:
+    case, outcome = CASES[name], outcome_of(stack, name)
+
+    cost, run, invocations = output_of(outcome.run)["cost"], outcome.run, outcome.invocations
+    late_transitions, late_requests = case.uncounted
+    assert cost["transitions"] == len(run.path) + run.retries - late_transitions
+    assert cost["requests"] == len(invocations) - late_requests
     measured = sum(call.duration_ms / 1000 * call.function.memory_mb / 1024 for call in invocations if not call.error)
     assert cost["gbSeconds"] == pytest.approx(measured, abs=0.01)
     assert cost["dollars"] == pytest.approx(
         cost["transitions"] * 25e-6 + cost["requests"] * 2e-7 + cost["gbSeconds"] * 1.33334e-5, abs=1e-7
     )
-    # A retried look is a check that no answer counted.
+    # A retried status check is one that no answer counted.
     statuses = (*case.script.statuses, *case.script.ranking.statuses)
-    looks = ("GetQueryStatus", "GetQueryStatusRanking")
-    seen = [call for call in run.calls if call.operation in looks and call.outcome in statuses]
-    assert run.output["cost"]["checks"] <= len(seen)
-    assert run.output["cost"]["checks"] >= len([call for call in seen if not call.outcome.endswith("Exception")])
+    operations = ("GetQueryStatus", "GetQueryStatusRanking")
+    made = [call for call in run.calls if call.operation in operations and call.outcome in statuses]
+    assert cost["checks"] <= len(made)
+    assert cost["checks"] >= len([call for call in made if not call.outcome.endswith("Exception")])
 
 
-def test_the_first_look_is_at_once(stack: Stack) -> None:
+def test_success_takes_six_transitions(stack: Stack) -> None:
+    assert outcome_of(stack, "a query that succeeds").run.output["cost"]["transitions"] == 6
+
+
+def test_the_first_status_check_is_at_once(stack: Stack) -> None:
     run = stack.run(event("run_query"), Script(("SUCCEEDED",)))
 
     assert run.status == "SUCCEEDED"
@@ -234,22 +319,19 @@ def test_the_first_look_is_at_once(stack: Stack) -> None:
 def test_a_wait_is_as_long_as_the_status_step_says(stack: Stack) -> None:
     run = stack.run({**event("run_query"), "holdSeconds": 0}, Script(("RUNNING", "SUCCEEDED")))
 
-    advised = [
-        json.loads(entry["stateEnteredEventDetails"]["input"])["check"]["poll"]["waitSeconds"]
-        for entry in run.history
-        if entry.get("stateEnteredEventDetails", {}).get("name") == "WaitBeforeNextCheck"
-    ]
-    assert stack.clock.sleeps == advised
-    assert advised[0] >= 1
+    first, last = (answer["poll"]["waitSeconds"] for answer in run.answers("GetQueryStatus"))
+    assert stack.clock.sleeps == [first]
+    assert (first >= 1, last) == (True, 0)
 
 
-def test_an_hour_of_polling_ends_with_its_budget_and_a_small_history(stack: Stack) -> None:
+@pytest.mark.parametrize("seconds", [300, pytest.param(3600, marks=pytest.mark.slow)])
+def test_polling_ends_with_its_budget_and_a_small_history(stack: Stack, seconds: int) -> None:
     began = stack.clock.monotonic()
 
-    run = stack.run({**event("run_query"), "holdSeconds": 0, "timeoutSeconds": 3600}, ENDLESS)
+    run = stack.run({**event("run_query"), "holdSeconds": 0, "timeoutSeconds": seconds}, ENDLESS)
 
     assert run.error == "QueryTimedOut"
-    assert 3590 <= stack.clock.monotonic() - began <= 3620
+    assert seconds - 10 <= stack.clock.monotonic() - began <= seconds + 20
     # A day is the longest budget, and 25,000 events the most that an execution may have; see also the unit tests.
     assert len(run.history) / run.path.count("GetQueryStatus") <= EVENTS_A_ROUND
 
@@ -266,11 +348,11 @@ def test_results_are_stored_whole_and_described(stack: Stack) -> None:
 
 
 def test_no_data_is_green_and_says_so(stack: Stack) -> None:
-    run = stack.run(event("run_query"), with_script("empty"))
+    results = outcome_of(stack, "no data").run.output["results"]
 
-    assert run.output["results"]["empty"] is True
-    assert run.output["results"]["rows"] == 0
-    assert run.output["results"]["peak"] is None
+    assert results["empty"] is True
+    assert results["rows"] == 0
+    assert results["peak"] is None
 
 
 def test_the_same_window_twice_is_one_object(stack: Stack) -> None:
@@ -280,20 +362,31 @@ def test_the_same_window_twice_is_one_object(stack: Stack) -> None:
     assert len(stack.stored()) == 1
 
 
+def test_a_query_that_is_handed_in_is_not_started(stack: Stack) -> None:
+    run = stack.run({**event("run_query"), "queryId": QUERY_ID, "alarmAbove": 1})
+
+    assert "StartQuery" not in run.operations()
+    assert (run.output["queryId"], run.output["finding"]) == (QUERY_ID, True)
+
+
 @pytest.mark.parametrize(
     ("bad", "field"),
     [
         ({}, "scopeId"),
         ([], "the event"),
         ("scope", "the event"),
+        ('half a "pair" \\ \ud83d', "the event"),
         ({"scopeid": SCOPE_ID, "queryid": QUERY_ID}, "scopeId"),
         ({"scopeId": SCOPE_ID, "queryId": "../../x"}, "queryId"),
         ({"scopeId": "..", "queryId": QUERY_ID}, "scopeId"),
-        ({"scopeId": SCOPE_ID, "queryId": None}, "queryId"),
+        ({"scopeId": SCOPE_ID, "queryId": None}, "metricName"),
         ({"Payload": {"scopeId": SCOPE_ID, "queryId": QUERY_ID}}, "Payload"),
         ({**event("run_query"), "destinationCategory": "AWS_SERVICES"}, "destinationCategory"),
         ({**event("run_query"), "timeoutSeconds": -1}, "timeoutSeconds"),
         ({**event("run_query"), "scopeId": "s" * 90_000}, "scopeId"),
+        ({**event("run_query"), "alarmabove": 1}, "alarmAbove"),
+        ({**event("run_query_running"), "alarmAbove": 1}, "alarmAbove"),
+        ({**event("run_query_running"), "holdSeconds": 841}, "holdSeconds"),
     ],
 )
 def test_bad_input_ends_red_with_the_fields_name_and_an_alarm_and_sends_nothing(
@@ -308,7 +401,7 @@ def test_bad_input_ends_red_with_the_fields_name_and_an_alarm_and_sends_nothing(
     assert run.calls == []
 
 
-FUNCTIONS = ["StartQueryFunction", "GetQueryStatusFunction", "GetQueryResultsFunction"]
+FUNCTIONS = ["StartQuery", "GetQueryStatus", "GetQueryResults", "RankContributors"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -316,47 +409,56 @@ FUNCTIONS = ["StartQueryFunction", "GetQueryStatusFunction", "GetQueryResultsFun
 def test_lambdas_own_faults_are_retried(stack: Stack, function: str, faults: list[str]) -> None:
     stack.runtime.faults = {function: list(faults)}
 
-    run = stack.run(event("run_query"))
+    run = stack.run(FINDING)
 
     assert (run.status, run.retries) == ("SUCCEEDED", len(faults))
     assert run.output["cost"]["transitions"] == len(run.path) + len(faults)
 
 
-def test_a_retried_look_is_charged_to_the_budget(stack: Stack) -> None:
+@pytest.mark.parametrize("function", ["StartQuery", "GetQueryStatus", "RaiseAlarm"])
+def test_an_account_without_free_concurrency_is_outlasted_for_longer(stack: Stack, function: str) -> None:
+    stack.runtime.faults = {function: ["Lambda.TooManyRequestsException"] * 30}
+
+    run = stack.run(FINDING)
+
+    assert (run.status, run.retries) == ("SUCCEEDED", 30)
+
+
+def test_a_retried_status_check_is_charged_to_the_budget(stack: Stack) -> None:
     stack.runtime.faults = {"GetQueryStatusFunction": ["Lambda.Unknown"] * 2}
 
     run = stack.run({**event("run_query"), "timeoutSeconds": 60}, ENDLESS)
 
     assert run.error == "QueryTimedOut"
-    assert "1 checks" in str(run.cause)
+    assert "1 status checks" in str(run.cause)
 
 
-def test_an_alarm_that_cannot_be_sent_leaves_the_run_red_under_its_own_name(stack: Stack) -> None:
-    environment = stack.environment("RaiseAlarmFunction")
-    gone = {**environment, "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}
-    stack.configure("RaiseAlarmFunction", Environment={"Variables": gone})
-    try:
+def test_the_cause_says_what_was_observed(stack: Stack) -> None:
+    run = outcome_of(stack, "an unknown status").run
+
+    [query] = run.answers("StartQuery")
+    assert run.cause is not None
+    assert run.cause.startswith(f"Query {query['queryId']} of scope {SCOPE_ID} is PAUSED after ")
+    assert run.cause.endswith('observed {"QUEUED":1,"RUNNING":1,"PAUSED":1}')
+    assert run.cause in run.alarms[0]["Message"]
+
+
+def test_an_alarm_that_cannot_be_sent_leaves_the_execution_red_under_its_own_name(stack: Stack) -> None:
+    with stack.without_topic():
         run = stack.run(event("run_query"), with_script("failed"))
-    finally:
-        stack.configure("RaiseAlarmFunction", Environment={"Variables": environment})
 
     assert (run.error, run.alarms) == ("QueryFailed", [])
 
 
-def test_a_finding_that_cannot_be_told_is_red(stack: Stack) -> None:
-    environment = stack.environment("RaiseAlarmFunction")
-    gone = {**environment, "ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:123456789012:gone"}
-    stack.configure("RaiseAlarmFunction", Environment={"Variables": gone})
-    try:
+def test_a_finding_that_cannot_be_reported_is_red(stack: Stack) -> None:
+    with stack.without_topic():
         run = stack.run(FINDING)
-    finally:
-        stack.configure("RaiseAlarmFunction", Environment={"Variables": environment})
 
-    assert run.path[-3:] == ["ChooseFailure", "ReportUntold", "StepFailed"]
+    assert run.steps[-2:] == ["ReportFinding!", "QueryNotSucceeded"]
     assert (run.status, run.error, run.alarms) == ("FAILED", "InvalidRequest", [])
 
 
-def test_a_finding_tells_who_is_behind_it(stack: Stack) -> None:
+def test_a_finding_says_who_contributed_most_to_it(stack: Stack) -> None:
     run = stack.run({**FINDING, "limit": 2}, Script(ranking=RankingScript(rows=9)))
 
     ranked = run.output["ranking"]["results"]
@@ -367,10 +469,26 @@ def test_a_finding_tells_who_is_behind_it(stack: Stack) -> None:
         assert contributor["localSubnetId"] in run.alarms[0]["Message"]
 
 
-def test_the_alarm_says_that_stopping_failed_too(stack: Stack) -> None:
-    case = CASES["a stop that fails"]
+@pytest.mark.parametrize(
+    ("name", "error", "cause"),
+    [
+        ("a finding whose ranking breaks", LOST, "said Lambda"),
+        ("a finding whose ranking takes too long", "States.Timeout", ""),
+        ("a finding whose ranking does not start", "AccessDenied", "AccessDeniedException"),
+        ("a finding whose ranking does not end", "QueryTimedOut", "stopped"),
+    ],
+)
+def test_the_alarm_and_the_output_say_why_there_is_no_ranking(stack: Stack, name: str, error: str, cause: str) -> None:
+    run = outcome_of(stack, name).run
 
-    run = stack.run(case.event, case.script)
+    failure = run.output["rankingFailure"]
+    assert failure["error"] == error
+    assert cause in failure["cause"]
+    assert f"could not be ranked: {error}: " in run.alarms[0]["Message"]
+
+
+def test_the_alarm_says_that_stopping_failed_too(stack: Stack) -> None:
+    run = outcome_of(stack, "a stop that fails").run
 
     assert "stopping failed too (AccessDenied)" in run.alarms[0]["Message"]
 

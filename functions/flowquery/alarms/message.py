@@ -32,7 +32,9 @@ class Alarm:
 
     @classmethod
     def of(cls, subject: str, lines: list[str], *, is_finding: bool = False) -> Alarm:
-        return cls(ascii_text(subject)[:SUBJECT_LENGTH].strip(), "\n".join(lines), is_finding)
+        # An input may have half a surrogate pair, which no request can carry.
+        text = "\n".join(lines).encode(errors="replace").decode()
+        return cls(ascii_text(subject)[:SUBJECT_LENGTH].strip(), text, is_finding)
 
 
 def error_of(failure: Fields) -> str:

@@ -54,6 +54,9 @@ class PollPolicy:
         Seconds that one status check can take: 2 attempts with timeouts of 2 and 5 s, and a backoff of 1 s between.
     longest_backoff
         Seconds: MaxDelaySeconds of the state machine's Retry. A test compares the two.
+    most_attempts_retried
+        MaxAttempts of the state machine's Retry for attempts that may have run. All other retries are those of an
+        account without a free concurrent execution, where nothing ran. A test compares the two.
     """
 
     lag_weight: float = 2.0
@@ -68,6 +71,7 @@ class PollPolicy:
     longest_blind_hold: float = 60.0
     slowest_call: float = 15.0
     longest_backoff: float = 30.0
+    most_attempts_retried: int = 6
 
     def interval(self, elapsed: float, faults: int) -> float:
         """Return the seconds between two checks of a hold, after `elapsed` seconds and so many faults in a row."""
@@ -121,7 +125,8 @@ class Decision(NamedTuple):
 def charge_retries(poll: Poll, retry_count: int, hold: float = 0.0, policy: PollPolicy = POLICY) -> Poll:
     """Charge what the state machine's retries may have taken: a retried Task gets the same `poll` again."""
     blind = 0.0 if poll.last_status else min(hold, policy.longest_blind_hold)
-    charge = retry_count * (blind + policy.longest_backoff + policy.slowest_call)
+    ran = min(retry_count, policy.most_attempts_retried)
+    charge = ran * (blind + policy.slowest_call) + retry_count * policy.longest_backoff
     return replace(poll, elapsed_seconds=poll.elapsed_seconds + charge)
 
 
