@@ -57,7 +57,8 @@ def query_key(request: ResultsRequest, summary: Summary) -> str:
 def query_metadata(request: ResultsRequest, summary: Summary) -> dict[str, str]:
     """Return the metadata of one query's rows, which `read_summary` reads; S3 keeps the names in lower case."""
     metadata = {name.lower(): str(value) for name, value in request.to_json().items()}
-    metadata |= {"unit": summary.unit, "rows": str(summary.rows), "series": str(summary.series)}
+    metadata |= {"rows": str(summary.rows), "series": str(summary.series)}
+    metadata |= {"unit": summary.unit} if summary.unit else {}
     metadata |= {"sha256": summary.sha256, **_versions(), **_time_span([summary])}
     return metadata if summary.peak is None else {**metadata, "peak": json.dumps(summary.peak.to_json())}
 
@@ -68,7 +69,7 @@ def read_summary(metadata: Mapping[str, str]) -> Summary:
     Raises KeyError, TypeError or ValueError on metadata that it did not write.
     """
     return Summary(
-        unit=metadata["unit"],
+        unit=metadata.get("unit"),
         rows=int(metadata["rows"]),
         series=int(metadata["series"]),
         peak=Peak(**json.loads(metadata["peak"])) if "peak" in metadata else None,

@@ -66,7 +66,7 @@ def data_batches(request: ResultsRequest, page: Page, _: int) -> Iterator[Batch]
         "scopeId": request.query.scope_id,
         "metricName": asked.get("metricName"),
         "destinationCategory": asked.get("destinationCategory"),
-        "unit": data["unit"],
+        "unit": data.get("unit") or None,
     }
     end = f",{_json(shared)[1:]}\n"
     for series in data["datapoints"]:
