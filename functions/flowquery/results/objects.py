@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery import VERSION
-from flowquery.core.errors import MalformedReply
 from flowquery.core.model import Family, Peak, Selection, Window
 from flowquery.core.text import COMPACT_TIME, compact_time, short_digest
 from flowquery.results.spool import Summary
@@ -126,20 +125,6 @@ def sweep_metadata(
 def read_sweep_selections(metadata: Mapping[str, str]) -> frozenset[Selection]:
     """Return the selections that an object of a sweep holds; raises KeyError or ValueError on other metadata."""
     return read_selections(metadata["selection"])
-
-
-def stored_rows(metadata: Mapping[str, str]) -> int:
-    """Return how many rows an object of a sweep holds.
-
-    Raises
-    ------
-    MalformedReply
-        The object is not one of this application.
-    """
-    try:
-        return int(metadata["rows"])
-    except (KeyError, ValueError) as error:
-        raise MalformedReply("the object in the place of the sweep's was not stored by this application") from error
 
 
 def selections_text(selections: Collection[Selection]) -> str:

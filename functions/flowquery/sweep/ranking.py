@@ -24,7 +24,7 @@ from flowquery.core.model import Family, Selection, Window
 from flowquery.polling.pace import Pace
 from flowquery.query.cost import total_cost
 from flowquery.sweep.round import Round
-from flowquery.sweep.state import Progress, Sweep, SweepQuery
+from flowquery.sweep.state import SUCCEEDED, Progress, Sweep, SweepQuery
 from flowquery.sweep.store import SweepStore
 
 if TYPE_CHECKING:
@@ -105,7 +105,17 @@ def rank_contributors(
     while sweep.progress is Progress.ENDED:
         store = SweepStore(sweep, bucket, get_page, remaining)
         store.run()
+        if store.sweep.queries == sweep.queries:
+            return _without_rows(sweep)
         sweep = store.sweep
+    return sweep
+
+
+def _without_rows(sweep: Sweep) -> Sweep:
+    """Fail the queries for whose rows there is no time left."""
+    for index, query in enumerate(sweep.queries):
+        if query.status == SUCCEEDED and query.rows is None:
+            sweep = sweep.with_query(index, query.fail("QueryTimedOut", "no time was left to fetch its rows"))
     return sweep
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
-from flowquery.core.text import visible as visible
+from flowquery.core.text import visible
 
 METRICS = {
     "RETRANSMISSIONS": "TCP retransmissions",
