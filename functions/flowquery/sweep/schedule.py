@@ -95,4 +95,5 @@ def _sweep(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[lis
     family = Family.parse(fields)
     sweep = plan_sweep(execution_input, allowed_values(family), SweepDefaults())  # refuses what the workflow would
     subject = f"{sweep.scope_id} {selections_text([query.selection for query in sweep.queries])}"
+    subject += "" if family is Family.DATA else f" {family}"
     return ["sweep", *map(compact_time, window)], execution_input, subject

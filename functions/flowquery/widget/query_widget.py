@@ -104,7 +104,8 @@ def _chosen(view: View, execution: Execution, rows: Sequence[Mapping[str, object
     results = parse_object(output.get("results"), "results")
     if not rows:
         empty = "No data: no agent reported traffic of this kind in the window."
-        return f"{head}<p>{empty if results.get('empty') else 'Its rows are no longer stored, or are not those of this stack.'}</p>"
+        gone = "Its rows are no longer stored, or are not those of this stack."
+        return f"{head}<p>{empty if results.get('empty') else gone}</p>"
     unit = unit_in_words(str(results.get("unit")), output.get("metricName"))
     series, total = series_of(rows), results.get("rows")
     less = f"<p>The chart shows the first {len(rows):,} of {shown(total)} rows.</p>" if len(rows) != total else ""
