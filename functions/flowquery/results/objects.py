@@ -43,14 +43,12 @@ def query_key(request: ResultsRequest, summary: Summary) -> str:
     A query that was handed in without its request is dated by its first row, which is the same however often it is
     fetched. A ranking has no times.
     """
-    table, scope_id, asked = TABLES[request.query.family], request.query.scope_id, request.query_request
-    if asked is None:
+    table, scope_id, query_request = TABLES[request.query.family], request.query.scope_id, request.query_request
+    if query_request is None:
         day = summary.first_timestamp[:10] or date(1970, 1, 1).isoformat()
         return f"{table}/date={day}/{scope_id}-query-{request.query.query_id}.jsonl.gz"
-    name = "-".join([scope_id, *asked.selection, *map(compact_time, asked.window)])
-    return (
-        f"{_day_prefix(request.query.family, asked.window)}{name}{_limit(request.query.family, asked.limit)}.jsonl.gz"
-    )
+    name = "-".join([scope_id, *query_request.selection, *map(compact_time, query_request.window)])
+    return f"{_day_prefix(request.query.family, query_request.window)}{name}{_limit(request.query.family, query_request.limit)}.jsonl.gz"
 
 
 def query_metadata(request: ResultsRequest, summary: Summary) -> dict[str, str]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Fields = Mapping[str, object]
 
-SECONDS_TO_STORE = 120.0  # of the invocation's time; watching ends before
+SECONDS_AFTER_WATCHING = 120.0  # of the invocation's time; watching ends before
 
 
 class Finding(NamedTuple):
@@ -98,7 +98,7 @@ def rank_contributors(
         The rows of a window cannot be fetched or stored.
     """
     retries = request.retry_count
-    watching = Round(request.sweep, operations, lambda: remaining() - SECONDS_TO_STORE, retries, until_end=True)
+    watching = Round(request.sweep, operations, lambda: remaining() - SECONDS_AFTER_WATCHING, retries, until_end=True)
     watching.run()
     watching.stop_all("QueryTimedOut", "when the time of RankContributors was over")
     sweep = watching.sweep
