@@ -48,7 +48,8 @@ def query_key(request: ResultsRequest, summary: Summary) -> str:
         day = summary.first_timestamp[:10] or date(1970, 1, 1).isoformat()
         return f"{table}/date={day}/{scope_id}-query-{request.query.query_id}.jsonl.gz"
     name = "-".join([scope_id, *query_request.selection, *map(compact_time, query_request.window)])
-    return f"{_day_prefix(request.query.family, query_request.window)}{name}{_limit(request.query.family, query_request.limit)}.jsonl.gz"
+    name += _limit(request.query.family, query_request.limit)
+    return f"{_day_prefix(request.query.family, query_request.window)}{name}.jsonl.gz"
 
 
 def query_metadata(request: ResultsRequest, summary: Summary) -> dict[str, str]:
