@@ -33,7 +33,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, object]:
     """
     fields = parse_object(event)
     retries = parse_count(fields, "retryCount", 0)
-    store = SweepStore(Sweep.parse(fields.get("sweep")), BUCKET, SERVICE.results_page, clock.remaining_seconds(context))
+    sweep, remaining = Sweep.parse(fields.get("sweep")), clock.remaining_seconds(context)
+    store = SweepStore(sweep, BUCKET, SERVICE.results_page, remaining, retries)
     store.run()
     sweep = store.answer(context.memory_limit_in_mb, retries)
     LOGGER.info("stored", extra={"scopeId": sweep.scope_id, "progress": sweep.progress})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,13 +89,22 @@ class FaultyRuntime(InProcessRuntime):
     def __init__(self, turned: TurnedClock) -> None:
         super().__init__(turned)
         self.faults: dict[str, list[str]] = {}
+        # Errors in the place of an answer: the function has done its work, and nobody gets to know.
+        self.lost_answers: dict[str, list[str]] = {}
+        self.after_lost_answer: Callable[[], None] = lambda: None
 
     def invoke(self, function: DeployedFunction, payload: bytes, request_id: str) -> InvocationResult:
         for name, faults in self.faults.items():
             if name in function.name and faults and (fault := faults.pop(0)):  # an empty one is none
                 body = json.dumps({"errorType": fault, "errorMessage": "said Lambda"}).encode()
                 return InvocationResult(function, body, "Unhandled")
-        return super().invoke(function, payload, request_id)
+        invocation = super().invoke(function, payload, request_id)
+        for name, errors in self.lost_answers.items():
+            if name in function.name and errors:
+                body = json.dumps({"errorType": errors.pop(0), "errorMessage": "said Lambda"}).encode()
+                self.after_lost_answer()
+                return InvocationResult(function, body, "Unhandled")
+        return invocation
 
 
 @dataclass(frozen=True)
@@ -198,7 +207,8 @@ class Stack:
         self.aws.network_flow_monitor.reset()
         for machine in stepfunctions_backends[ACCOUNT_ID][REGION].state_machines:
             machine.executions.clear()
-        self.runtime.faults = {}
+        self.runtime.faults, self.runtime.lost_answers = {}, {}
+        self.runtime.after_lost_answer = lambda: None
         task_timeouts.expiring.clear()
         self.clock.sleeps.clear()
         self.aws.lambda_backend.invocations.clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowquery.core.fields import object_field
-from flowquery.core.text import ascii_text, truncated
+from flowquery.core.text import ascii_text, truncated, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,10 @@ ADVICE: Mapping[str, Mapping[str, str]] = json.loads(Path(__file__).with_name("a
 
 @dataclass(frozen=True)
 class Alarm:
-    """A subject of printable ASCII characters, and the text. A finding leaves the execution green."""
+    """A subject of printable ASCII characters, and the text. A finding leaves the execution green.
+
+    What comes from elsewhere, such as a label, stays on its line and is visible: nobody can write lines of a mail.
+    """
 
     subject: str
     text: str
@@ -32,9 +35,7 @@ class Alarm:
 
     @classmethod
     def of(cls, subject: str, lines: list[str], *, is_finding: bool = False) -> Alarm:
-        # An input may have half a surrogate pair, which no request can carry.
-        text = "\n".join(lines).encode(errors="replace").decode()
-        return cls(ascii_text(subject)[:SUBJECT_LENGTH].strip(), text, is_finding)
+        return cls(ascii_text(subject)[:SUBJECT_LENGTH].strip(), "\n".join(map(visible, lines)), is_finding)
 
 
 def error_of(failure: Fields) -> str:

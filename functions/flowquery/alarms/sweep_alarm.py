@@ -40,11 +40,11 @@ def write_sweep_alarm(event: Fields) -> Alarm:
     step_failure = object_field(event, "stepFailure") or ({} if output else object_field(event, "failure"))
     subjects = [] if output else [f"the sweep broke: {error_of(step_failure)}"]
     subjects += [f"{len(failed)} of {len(queries)} queries failed"] if failed else []
-    subjects += [f"{len(peaks)} findings, the highest {_name(peaks[0], starts)}"] if peaks else []
+    subjects += [f"{len(peaks)} findings, the highest {_query_name(peaks[0], starts)}"] if peaks else []
     lines = [
         f"Of a sweep of Network Flow Monitor queries: {'; '.join(subjects)}.",
         "",
-        *_about(output),
+        *_output_lines(output),
         *(input_lines(event) if not output else []),
         "",
         *_step_failure_lines(step_failure, object_field(event, "stop")),
@@ -56,7 +56,7 @@ def write_sweep_alarm(event: Fields) -> Alarm:
     return Alarm.of(f"Flowquery{' finding' * is_finding}: {'; '.join(subjects)}", lines, is_finding=is_finding)
 
 
-def _about(output: Fields) -> list[str]:
+def _output_lines(output: Fields) -> list[str]:
     if not output:
         return []
     windows = objects_field(output, "windows")
@@ -84,12 +84,12 @@ def _failed_lines(failed: list[Fields], starts: list[str]) -> list[str]:
     if not failed:
         return []
     lines = ["Not succeeded:"]
-    lines += [f"  {_name(query, starts)}: {query['status']}: {query['cause']}" for query in failed[:MOST_NAMED]]
+    lines += [f"  {_query_name(query, starts)}: {query['status']}: {query['cause']}" for query in failed[:MOST_NAMED]]
     lines += [f"  and {len(failed) - MOST_NAMED} more, in the execution's history"] if len(failed) > MOST_NAMED else []
     for error in dict.fromkeys(str(query["status"]) for query in failed):
         advice = ADVICE.get(error, ADVICE["*"])
         lines.append(f"{error}: {advice['likely']} {advice['next']}")
-    unclear = [_name(query, starts) for query in failed if query.get("unclear")]
+    unclear = [_query_name(query, starts) for query in failed if query.get("unclear")]
     if unclear:
         more = f" and {len(unclear) - MOST_NAMED} more" if len(unclear) > MOST_NAMED else ""
         lines.append(
@@ -105,11 +105,13 @@ def _finding_lines(output: Fields, peaks: list[Fields], starts: list[str]) -> li
     lines = ["Peaks above alarmAbove:"]
     for query in peaks[:MOST_NAMED]:
         peak = peak_of(query)
-        lines.append(f"  {_name(query, starts)}: {peak.get('value')} {query.get('unit')} at {peak.get('timestamp')}")
+        lines.append(
+            f"  {_query_name(query, starts)}: {peak.get('value')} {query.get('unit')} at {peak.get('timestamp')}"
+        )
     failure = object_field(output, "rankingFailure")
     lines += ranking_failure_lines(failure) if failure else []
     for ranking in objects_field(output, "rankings"):
-        lines.append(f"{_name(ranking, starts)}:")
+        lines.append(f"{_query_name(ranking, starts)}:")
         lines += (
             ranking_failure_lines({"error": ranking.get("status"), "cause": ranking["cause"]})
             if "cause" in ranking
@@ -118,7 +120,7 @@ def _finding_lines(output: Fields, peaks: list[Fields], starts: list[str]) -> li
     return [*lines, ""]
 
 
-def _name(query: Fields, starts: list[str]) -> str:
+def _query_name(query: Fields, starts: list[str]) -> str:
     """Name the query's selection, and of several windows which."""
     window = query.get("window")
     of_window = f" {starts[window]}" if isinstance(window, int) and 1 < len(starts) > window else ""

@@ -9,15 +9,16 @@ from urllib.parse import urlsplit
 import boto3
 from botocore import xform_name
 from botocore.config import Config
-from botocore.model import ListShape, StringShape, StructureShape
+from botocore.model import StringShape
 
-from flowquery.aws.session import CONFIG, named_errors, service_model
-from flowquery.core.errors import MalformedReply, TransientFault
+from flowquery.aws.replies import bound_replies, check_replies
+from flowquery.aws.session import CONFIG, named_errors, service_model, was_never_sent
+from flowquery.core.errors import MalformedReply, TransientFault, UnclearOutcome
 from flowquery.core.fields import is_id, is_status
 from flowquery.core.model import Family, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from botocore.model import OperationModel, Shape
     from mypy_boto3_networkflowmonitor import NetworkFlowMonitorClient
@@ -28,16 +29,20 @@ if TYPE_CHECKING:
     GetPage = Callable[[Query, str | None], Reply]
 
 MOST_PAGES = 10_000
+LONGEST_REPLY_SECONDS = 30.0
 SERVICE = "networkflowmonitor"
-_PYTHON_TYPES: Mapping[str, type] = {"string": str, "double": float, "float": float, "integer": int, "long": int}
+# Seconds for each read of the socket. A start is sent only once, and a page of results takes its time.
+READ_TIMEOUTS = {"StartQuery": 20.0, "GetQueryResults": 20.0, "GetQueryStatus": 5.0, "StopQuery": 5.0}
 
 
 @cache
 def client(attempts: int) -> NetworkFlowMonitorClient:
     """Return the client that sends each request so often at most. Region and endpoint come from the environment."""
     config = CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": attempts}))
-    new = boto3.client("networkflowmonitor", config=config)
-    new.meta.events.register(f"after-call.{SERVICE}", _refuse_incomplete_reply)
+    new: NetworkFlowMonitorClient = boto3.client("networkflowmonitor", config=config)
+    new.meta.events.register(f"before-call.{SERVICE}", _set_read_timeout)
+    check_replies(new)
+    bound_replies(new, LONGEST_REPLY_SECONDS)
     return new
 
 
@@ -64,7 +69,13 @@ class NetworkFlowMonitor:
         client(attempts)
 
     def start_query(self, scope_id: str, request: QueryRequest, family: Family = Family.DATA) -> Query:
-        """Start a query (the family's StartQuery). The limit is sent to the family that takes one."""
+        """Start a query (the family's StartQuery). The limit is sent to the family that takes one.
+
+        Raises
+        ------
+        UnclearOutcome
+            Anything but a query id and a clear refusal: a query may be running whose id nobody knows.
+        """
         members: dict[str, object] = {
             "scopeId": scope_id,
             "metricName": request.selection.metric_name,
@@ -76,12 +87,12 @@ class NetworkFlowMonitor:
             members["limit"] = request.limit
         try:
             reply = self._call(family, "StartQuery", members)
-        except TransientFault as fault:
-            raise TransientFault(
-                f"{fault}; a query may have been started, and a retry may start a second one"
-            ) from fault
+        except (TransientFault, MalformedReply) as fault:
+            if was_never_sent(fault.__cause__):
+                raise
+            raise UnclearOutcome(f"{fault}; a query may be running whose id nobody knows") from fault
         if not is_id(reply["queryId"]):
-            raise MalformedReply(f"StartQuery{family}: the reply's queryId cannot be used in a request")
+            raise UnclearOutcome(f"StartQuery{family}: the reply's queryId cannot be used in a request")
         return Query(scope_id, str(reply["queryId"]), family)
 
     def get_query_status(self, query: Query) -> str:
@@ -142,34 +153,7 @@ def _start_members(family: Family) -> Mapping[str, Shape]:
     return request.members if request else {}
 
 
-def _refuse_incomplete_reply(parsed: object, model: OperationModel, http_response: object, **_: object) -> None:
-    """Refuse a 2xx reply that lacks what the model requires: botocore turns one that cannot be parsed into `{}`.
-
-    Results also need their list, which the model of the ranking family does not require.
-    """
-    status, shape = getattr(http_response, "status_code", 0), model.output_shape
-    if 200 <= status < 300 and shape is not None:
-        problem = _first_problem(parsed, shape, "reply")
-        lists = (name for name, member in shape.members.items() if isinstance(member, ListShape))
-        missing = (f"reply: {name} is missing" for name in lists if name not in cast("dict[str, object]", parsed))
-        problem = problem or next(missing, None)
-        if problem:
-            raise MalformedReply(f"{model.name}: {problem}")
-
-
-def _first_problem(value: object, shape: Shape, path: str) -> str | None:
-    parts: Iterable[tuple[object, Shape, str]] = ()
-    if isinstance(shape, StructureShape):
-        if not isinstance(value, dict):
-            return f"{path}: not an object"
-        missing = [name for name in shape.required_members if value.get(name) is None]
-        if missing:
-            return f"{path}: {missing[0]} is missing"
-        parts = ((value[name], member, f"{path}.{name}") for name, member in shape.members.items() if name in value)
-    elif isinstance(shape, ListShape):
-        if not isinstance(value, list):
-            return f"{path}: not a list"
-        parts = ((item, shape.member, f"{path}[{index}]") for index, item in enumerate(value))
-    elif not isinstance(value, _PYTHON_TYPES.get(shape.type_name, object)):
-        return f"{path}: not a {shape.type_name}"
-    return next((problem for part in parts if (problem := _first_problem(*part))), None)
+def _set_read_timeout(params: dict[str, dict[str, object]], model: OperationModel, **_: object) -> None:
+    verb = next((verb for verb in READ_TIMEOUTS if model.name.startswith(verb)), None)
+    if verb:
+        params["context"]["read_timeout"] = READ_TIMEOUTS[verb]

@@ -1,8 +1,13 @@
-"""What every AWS call shares: timeouts, attempts, and a named error for everything that can go wrong."""
+"""What every AWS call shares: timeouts, attempts, and a named error for everything that can go wrong.
+
+One question decides the name: may the same call succeed if it is sent again? Refusals are the list here. What is not on
+it is a TransientFault, which is retried within bounds.
+"""
 
 from __future__ import annotations
 
 import base64
+import re
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -12,10 +17,12 @@ import botocore.session
 from botocore import exceptions as sdk
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 from botocore.utils import parse_timestamp
 
 from flowquery.core.errors import (
     AccessDenied,
+    CredentialsExpired,
     FlowqueryError,
     InvalidInput,
     InvalidRequest,
@@ -47,28 +54,48 @@ _session.get_component("response_parser_factory").set_parser_defaults(
 )
 boto3.setup_default_session(botocore_session=_session)
 
+# The SDK's own lists of what is worth another attempt.
+_THROTTLES = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)  # type: ignore[attr-defined]  # no public name
+_TRANSIENT = frozenset(TransientRetryableChecker._TRANSIENT_ERROR_CODES)  # type: ignore[attr-defined]
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AuthorizationError",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "KMSAccessDenied",
+        "KMSAccessDeniedException",
+        "MissingAuthenticationToken",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_QUOTAS = frozenset({"ServiceQuotaExceededException", "ExecutionLimitExceeded"})
+# What an unknown query id answers is not documented: 404, or a 400 whose message says so.
+_UNKNOWN = re.compile(r"not (be )?(found|exist|known)|does ?n.t exist|unknown|no such", re.IGNORECASE)
+_REFUSED_STATUSES = frozenset({400, 404, 405, 406, 409, 410, 411, 412, 413, 414, 415, 416, 422})
+# Of the SDK: credentials that are gone, by sign-on, role or process.
+_CREDENTIAL_ERRORS = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.TokenRetrievalError,
+    sdk.UnauthorizedSSOTokenError,
+    sdk.SSOError,
+    sdk.LoginError,
+)
+
 
 @cache
 def service_model(service: str) -> ServiceModel:
     """Return the botocore service model, without a client."""
     return _session.get_service_model(service)
-
-
-_ERROR_BY_CODE: dict[str, type[FlowqueryError]] = {
-    "AccessDeniedException": AccessDenied,
-    "InternalServerException": TransientFault,
-    "ResourceNotFoundException": ResultsExpired,
-    "ServiceQuotaExceededException": QuotaExceeded,
-    "ThrottlingException": Throttled,
-    "ValidationException": InvalidRequest,
-}
-_ERROR_BY_HTTP_STATUS: dict[int, type[FlowqueryError]] = {
-    401: AccessDenied,
-    402: QuotaExceeded,
-    403: AccessDenied,
-    408: TransientFault,
-    429: Throttled,
-}
 
 
 @contextmanager
@@ -82,13 +109,13 @@ def named_errors() -> Iterator[None]:
         raise _name_client_error(error) from error
     except sdk.ParamValidationError as error:
         raise InvalidInput(str(error)) from error
-    except (sdk.NoCredentialsError, sdk.CredentialRetrievalError, sdk.TokenRetrievalError) as error:
-        raise AccessDenied(str(error)) from error
+    except _CREDENTIAL_ERRORS as error:
+        raise CredentialsExpired(str(error)) from error
     # A ResponseParserError comes of an error without a body only, such as a load balancer's 503.
     except (sdk.HTTPClientError, sdk.ConnectionError, OSError, ResponseParserError) as error:
         raise TransientFault(f"{type(error).__name__}: {error}") from error
-    except (sdk.BotoCoreError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        # What botocore's parsers raise on a reply that is not what the model says is not only its own exceptions.
+    except Exception as error:
+        # botocore's parsers raise many kinds of exceptions on a member that cannot be parsed, such as a timestamp.
         raise MalformedReply(f"{type(error).__name__}: {error}"[:500]) from error
 
 
@@ -97,14 +124,31 @@ def http_status(error: BaseException | None) -> int:
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"]) if isinstance(error, sdk.ClientError) else 0
 
 
+def was_never_sent(error: BaseException | None) -> bool:
+    """Tell whether an SDK error says that no connection was made, so that the service has not seen the request."""
+    return isinstance(error, (sdk.EndpointConnectionError, sdk.ConnectTimeoutError, sdk.ProxyConnectionError))
+
+
 def _name_client_error(error: sdk.ClientError) -> FlowqueryError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = http_status(error)
-    named = _ERROR_BY_CODE.get(code) or _ERROR_BY_HTTP_STATUS.get(status)
-    if "Throttl" in code or "TooManyRequests" in code:
-        named = Throttled
-    if named is None:
-        named = TransientFault if status >= 500 else InvalidRequest if status >= 400 else MalformedReply
-    if named is ResultsExpired and not error.operation_name.startswith("GetQueryResults"):
-        named = InvalidRequest
-    return named(f"{error.operation_name}: {code or 'no error code'} (HTTP {status}): {error}"[:1000])
+    code, status = str(error.response.get("Error", {}).get("Code", "")), http_status(error)
+    message = str(error.response.get("Error", {}).get("Message") or "no message")
+    named = _error_of(code, status, error.operation_name)
+    # The service's own words come first, since a cause may be cut.
+    refusal = named(f"{message} ({error.operation_name}: {code or 'no error code'}, HTTP {status})"[:1000])
+    if isinstance(refusal, InvalidRequest):
+        refusal.is_unknown_query = status == 404 or _UNKNOWN.search(message) is not None
+    return refusal
+
+
+def _error_of(code: str, status: int, operation: str) -> type[FlowqueryError]:
+    expired = code == "ResourceNotFoundException" and operation.startswith("GetQueryResults")
+    rules = (
+        (code in _THROTTLES or "Throttl" in code or status == 429, Throttled),
+        (code in _TRANSIENT, TransientFault),
+        (code in _EXPIRED, CredentialsExpired),
+        (code in _DENIED or status in (401, 403), AccessDenied),
+        (code in _QUOTAS or status == 402, QuotaExceeded),
+        (expired, ResultsExpired),
+        (status in _REFUSED_STATUSES, InvalidRequest),
+    )
+    return next((error for applies, error in rules if applies), TransientFault)

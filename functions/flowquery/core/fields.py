@@ -148,8 +148,8 @@ def parse_list(fields: Fields, field: str, at_least: int, at_most: int) -> list[
     """Return a list that is required, of so many items."""
     value = required(fields, field)
     if not isinstance(value, list) or not at_least <= len(value) <= at_most:
-        got = f"{len(value)} of them" if isinstance(value, list) else _type_name(value)
-        raise InvalidInput(f"{field}: expected a list of {at_least} to {at_most}, got {got}")
+        actual = f"{len(value)} of them" if isinstance(value, list) else _type_name(value)
+        raise InvalidInput(f"{field}: expected a list of {at_least} to {at_most}, got {actual}")
     return value
 
 

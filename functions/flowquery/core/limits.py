@@ -32,4 +32,3 @@ POLL_STATUSES = 12  # different names in `poll.observed`
 ID_LENGTH = 128
 STATUS_LENGTH = 64
 LABEL_LENGTH = 100  # of a peak; an object's metadata takes 2 KB in all
-SUFFIX_LENGTH = 8

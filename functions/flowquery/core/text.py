@@ -30,6 +30,16 @@ def ascii_text(text: str) -> str:
     return "".join(character if character.isascii() and character.isprintable() else "?" for character in text)
 
 
+def visible(text: object, most: int | None = None) -> str:
+    """Return the text as one line of so many characters at most; a character that cannot be seen becomes its number.
+
+    That takes in line breaks and controls, which a mail or a terminal would obey, lone surrogates, which no UTF-8 has,
+    and the marks that turn the direction of what follows.
+    """
+    kept = str(text) if most is None else truncated(text, most)
+    return "".join(one if one.isprintable() else f"⟨U+{ord(one):04X}⟩" for one in kept)
+
+
 def truncated(value: object, most: int) -> str:
     """Return the value as text of so many characters at most."""
     text = str(value)

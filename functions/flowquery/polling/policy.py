@@ -52,6 +52,8 @@ class PollPolicy:
         Seconds. While no status is known, a hold can only end in an error, and each retry is charged for all of it.
     slowest_call
         Seconds that one status check can take: 2 attempts with timeouts of 2 and 5 s, and a backoff of 1 s between.
+    unknown_query_seconds
+        How long after the start an unknown query id is a fault like a throttle: the service may not know it yet.
     longest_backoff
         Seconds: MaxDelaySeconds of the state machine's Retry. A test compares the two.
     most_attempts_retried
@@ -70,6 +72,7 @@ class PollPolicy:
     longest_fault_interval: float = 10.0
     longest_blind_hold: float = 60.0
     slowest_call: float = 15.0
+    unknown_query_seconds: float = 10.0
     longest_backoff: float = 30.0
     most_attempts_retried: int = 6
 

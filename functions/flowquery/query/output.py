@@ -30,11 +30,12 @@ class ResultsInput:
     @classmethod
     def parse(cls, event: object, allowed_values: Callable[[Family], AllowedValues]) -> ResultsInput:
         fields = parse_object(event)
-        query, asked = Query.parse(fields), None
+        query = Query.parse(fields)
+        query_request = None
         if any(fields.get(name) is not None for name in REQUEST_FIELDS):
-            asked = QueryRequest.parse(fields, allowed_values(query.family))
+            query_request = QueryRequest.parse(fields, allowed_values(query.family))
         above = None if fields.get("alarmAbove") is None else parse_number(fields, "alarmAbove")
-        return cls(ResultsRequest(query, asked), above, Usage.parse(fields))
+        return cls(ResultsRequest(query, query_request), above, Usage.parse(fields))
 
     def is_finding(self, summary: Summary) -> bool:
         return self.alarm_above is not None and summary.peak is not None and summary.peak.value > self.alarm_above

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Fields = Mapping[str, object]
 
-INPUT_FIELDS = (
+QUERY_INPUT_FIELDS = (
     "scopeId",
     "queryId",
     *REQUEST_FIELDS,
@@ -85,7 +85,7 @@ class QueryInput:
         cls, event: object, allowed_values: Callable[[Family], AllowedValues], defaults: QueryDefaults
     ) -> QueryInput:
         fields = parse_object(event)
-        refuse_unknown_names(fields, INPUT_FIELDS)
+        refuse_unknown_names(fields, QUERY_INPUT_FIELDS)
         scope_id, family = parse_id(fields, "scopeId"), Family.parse(fields)
         query_id = None if fields.get("queryId") is None else parse_id(fields, "queryId")
         limit = parse_whole_within(fields, "limit", RANKING_LIMIT, defaults.limit)
@@ -114,12 +114,12 @@ class QueryInput:
 
     def to_json(self, query: Query) -> dict[str, object]:
         """Return the input of every later step, each field in it, null where there is none."""
-        asked = self.query_request.to_json() if self.query_request else dict.fromkeys(REQUEST_FIELDS)
+        requested = self.query_request.to_json() if self.query_request else dict.fromkeys(REQUEST_FIELDS)
         return {
             "scopeId": query.scope_id,
             "queryId": query.query_id,
             "family": query.family.value,
-            **asked,
+            **requested,
             "limit": self.limit,
             "alarmAbove": self.alarm_above,
             "holdSeconds": self.hold_seconds,

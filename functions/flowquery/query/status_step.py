@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.aws import clock
 from flowquery.core import transitions
-from flowquery.core.errors import Throttled, TransientFault
+from flowquery.core.errors import InvalidRequest, Throttled, TransientFault
 from flowquery.core.fields import parse_count, parse_object, parse_within
 from flowquery.core.limits import HOLD_SECONDS, TIMEOUT_SECONDS
 from flowquery.core.model import ENDED, Query
@@ -53,9 +53,9 @@ def watch(
 ) -> dict[str, object]:
     """Check the query until it has ended, the hold is over, or the budget is spent.
 
-    Throttled and TransientFault of `get_status` are absorbed and counted, and their time is charged. They are raised
-    only where the hold ends and no status was ever observed. Any other error is raised at once. `measure` gets the
-    metrics of an answer.
+    Throttled and TransientFault of `get_status` are absorbed and counted, and their time is charged. So is an unknown
+    query id just after the start. They are raised only where the hold ends and no status was ever observed. Any other
+    error is raised at once. `measure` gets the metrics of an answer.
     """
     began = clock.monotonic()
     if request.retry_count:  # the check that failed was just now, and the backoff before a retry may be next to nothing
@@ -65,7 +65,7 @@ def watch(
     status, faults, last_observed = poll.last_status, 0, began - _unwatched(request.poll, poll)
     while True:
         check_began = clock.monotonic()
-        observed, fault = _check(get_status, request.query)
+        observed, fault = _check(get_status, request.query, poll.elapsed_seconds + check_began - began)
         now = clock.monotonic()
         status, faults = observed or status, faults + 1 if fault else 0
         poll = poll.with_check(observed or type(fault).__name__)
@@ -103,8 +103,14 @@ def _measure_checks(measure: Measure, before: Poll, after: Poll, lag: float | No
         measure("DetectionLag", round(lag, 3))
 
 
-def _check(get_status: GetStatus, query: Query) -> tuple[str | None, Throttled | TransientFault | None]:
+def _check(
+    get_status: GetStatus, query: Query, elapsed_seconds: float
+) -> tuple[str | None, Throttled | TransientFault | None]:
     try:
         return get_status(query), None
     except (Throttled, TransientFault) as fault:
         return None, fault
+    except InvalidRequest as refusal:
+        if not refusal.is_unknown_query or elapsed_seconds >= POLICY.unknown_query_seconds:
+            raise
+        return None, TransientFault(str(refusal))

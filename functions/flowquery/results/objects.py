@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery import VERSION
-from flowquery.core.errors import MalformedReply
 from flowquery.core.model import Family, Peak, Selection, Window
 from flowquery.core.text import COMPACT_TIME, compact_time, short_digest
 from flowquery.results.spool import Summary
@@ -44,20 +43,20 @@ def query_key(request: ResultsRequest, summary: Summary) -> str:
     A query that was handed in without its request is dated by its first row, which is the same however often it is
     fetched. A ranking has no times.
     """
-    table, scope_id, asked = TABLES[request.query.family], request.query.scope_id, request.query_request
-    if asked is None:
+    table, scope_id, query_request = TABLES[request.query.family], request.query.scope_id, request.query_request
+    if query_request is None:
         day = summary.first_timestamp[:10] or date(1970, 1, 1).isoformat()
         return f"{table}/date={day}/{scope_id}-query-{request.query.query_id}.jsonl.gz"
-    name = "-".join([scope_id, *asked.selection, *map(compact_time, asked.window)])
-    return (
-        f"{_day_prefix(request.query.family, asked.window)}{name}{_limit(request.query.family, asked.limit)}.jsonl.gz"
-    )
+    name = "-".join([scope_id, *query_request.selection, *map(compact_time, query_request.window)])
+    name += _limit(request.query.family, query_request.limit)
+    return f"{_day_prefix(request.query.family, query_request.window)}{name}.jsonl.gz"
 
 
 def query_metadata(request: ResultsRequest, summary: Summary) -> dict[str, str]:
     """Return the metadata of one query's rows, which `read_summary` reads; S3 keeps the names in lower case."""
     metadata = {name.lower(): str(value) for name, value in request.to_json().items()}
-    metadata |= {"unit": summary.unit, "rows": str(summary.rows), "series": str(summary.series)}
+    metadata |= {"rows": str(summary.rows), "series": str(summary.series)}
+    metadata |= {"unit": summary.unit} if summary.unit else {}
     metadata |= {"sha256": summary.sha256, **_versions(), **_time_span([summary])}
     return metadata if summary.peak is None else {**metadata, "peak": json.dumps(summary.peak.to_json())}
 
@@ -68,7 +67,7 @@ def read_summary(metadata: Mapping[str, str]) -> Summary:
     Raises KeyError, TypeError or ValueError on metadata that it did not write.
     """
     return Summary(
-        unit=metadata["unit"],
+        unit=metadata.get("unit"),
         rows=int(metadata["rows"]),
         series=int(metadata["series"]),
         peak=Peak(**json.loads(metadata["peak"])) if "peak" in metadata else None,
@@ -125,20 +124,6 @@ def sweep_metadata(
 def read_sweep_selections(metadata: Mapping[str, str]) -> frozenset[Selection]:
     """Return the selections that an object of a sweep holds; raises KeyError or ValueError on other metadata."""
     return read_selections(metadata["selection"])
-
-
-def stored_rows(metadata: Mapping[str, str]) -> int:
-    """Return how many rows an object of a sweep holds.
-
-    Raises
-    ------
-    MalformedReply
-        The object is not one of this application.
-    """
-    try:
-        return int(metadata["rows"])
-    except (KeyError, ValueError) as error:
-        raise MalformedReply("the object in the place of the sweep's was not stored by this application") from error
 
 
 def selections_text(selections: Collection[Selection]) -> str:

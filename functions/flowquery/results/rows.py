@@ -61,12 +61,12 @@ def data_batches(request: ResultsRequest, page: Page, _: int) -> Iterator[Batch]
     Labels are verbatim. Values are as `repr` writes them, which reads back as the same number.
     """
     data = cast("DataPage", page)
-    asked = request.query_request.to_json() if request.query_request else {}
+    requested = request.query_request.to_json() if request.query_request else {}
     shared = {
         "scopeId": request.query.scope_id,
-        "metricName": asked.get("metricName"),
-        "destinationCategory": asked.get("destinationCategory"),
-        "unit": data["unit"],
+        "metricName": requested.get("metricName"),
+        "destinationCategory": requested.get("destinationCategory"),
+        "unit": data.get("unit") or None,
     }
     end = f",{_json(shared)[1:]}\n"
     for series in data["datapoints"]:
@@ -87,8 +87,8 @@ def contributor_batches(request: ResultsRequest, page: Page, rows_before: int) -
     ResultsTooLarge
         More rows than any limit allows.
     """
-    asked = request.to_json()
-    shared = {name: asked.get(name) for name in ("scopeId", *REQUEST_FIELDS)}
+    requested = request.to_json()
+    shared = {name: requested.get(name) for name in ("scopeId", *REQUEST_FIELDS)}
     for rank, row in enumerate(cast("Sequence[Contributor]", page["topContributors"]), rows_before + 1):
         if row.get("value") is None:
             raise MalformedReply(f"row {rank} of the ranking has no value")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowquery.core.errors import MalformedReply, ResultsTooLarge
+from flowquery.core.errors import FlowqueryError, MalformedReply, ResultsTooLarge
 from flowquery.core.model import Family, Peak
 from flowquery.results.distinct import DistinctCount
 from flowquery.results.rows import BATCHES
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from flowquery.results.request import ResultsRequest
-    from flowquery.results.rows import Batch, Contributor, Page
+    from flowquery.results.rows import Batch, Contributor, Page, ToBatches
 
 MOST_SPOOLED_BYTES = 400 * 1024 * 1024  # of the 512 MB that /tmp has
 SECONDS_TO_STORE = 30.0
@@ -27,7 +27,6 @@ GZIP = 31  # tells zlib to write a gzip file with the largest window; its header
 COMPRESSION = 1  # the fastest: level 6 takes a sixth off the size, and twice the time
 TOO_LARGE = "the results do not fit the function; use a shorter window, or one destination category at a time"
 TOP_CONTRIBUTORS = 5  # rows of a ranking that a summary names
-NO_UNIT = "None"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Summary:
     lines of the object, which is known once the object is finished.
     """
 
-    unit: str
+    unit: str | None
     rows: int = 0
     series: int = 0
     peak: Peak | None = None
@@ -96,7 +95,7 @@ class Spool:
         tally, to_batches = _Tally(), BATCHES[request.query.family]
         with self._undone_on_failure(), _named_disk_errors():
             for page in pages:
-                lines = tally.add(page, list(to_batches(request, page, tally.rows)))
+                lines = tally.add(page, _batches(to_batches, request, page, tally.rows))
                 self._digest.update(lines)
                 self._write(self._gzip.compress(lines))
                 if self._file.tell() > MOST_SPOOLED_BYTES or self._remaining_seconds() < SECONDS_TO_STORE:
@@ -127,6 +126,16 @@ class Spool:
             rest = rest[self._file.write(rest) :]
 
 
+def _batches(to_batches: ToBatches, request: ResultsRequest, page: Page, rows_before: int) -> list[Batch]:
+    """Return the rows of a page. Whatever its members raise, such as a time that no calendar has, is MalformedReply."""
+    try:
+        return list(to_batches(request, page, rows_before))
+    except FlowqueryError:
+        raise
+    except Exception as error:
+        raise MalformedReply(f"the page cannot be read: {type(error).__name__}: {error}"[:500]) from error
+
+
 @contextmanager
 def _named_disk_errors() -> Iterator[None]:
     try:
@@ -147,7 +156,8 @@ class _Tally:
 
     def add(self, page: Page, batches: list[Batch]) -> bytes:
         """Count the page in and return its lines. Memory has to hold no more than a page."""
-        self._add_unit(str(page.get("unit", NO_UNIT)))
+        if batches:
+            self._add_unit(str(page.get("unit") or ""))
         for batch in batches:
             self.labels.add(batch.label)
             if batch.values:
@@ -178,7 +188,7 @@ class _Tally:
 
     def summary(self, *, ranked: bool) -> Summary:
         return Summary(
-            unit=self.unit or NO_UNIT,
+            unit=self.unit or None,
             rows=self.rows,
             series=len(self.labels),
             peak=self.peak,

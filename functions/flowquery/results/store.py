@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowquery.aws import s3
 from flowquery.core.errors import MalformedReply
@@ -22,7 +23,7 @@ from flowquery.results.rows import CONTRIBUTOR_MEMBERS
 from flowquery.results.spool import TOP_CONTRIBUTORS, Spool, Summary, temporary_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from flowquery.core.model import Selection, Window
     from flowquery.results.request import ResultsRequest
@@ -47,6 +48,26 @@ def store_query(
         key = query_key(request, summary)
         stored = s3.put_once(bucket, key, file, query_metadata(request, summary))
     return key, summary if stored else _stored_summary(request, bucket, key)
+
+
+class WindowObject(NamedTuple):
+    """An object of a sweep, the selections that it holds of its window, and how many rows."""
+
+    key: str
+    selections: frozenset[Selection]
+    rows: int
+
+
+def window_objects(bucket: str, scope_id: str, window: Window, family: Family, limit: int | None) -> list[WindowObject]:
+    """Return the objects that sweeps have stored of a window (ListObjectsV2, HeadObject)."""
+    objects = []
+    for key in s3.list_keys(bucket, sweep_prefix(scope_id, window, family)):
+        name = read_sweep_key(scope_id, window, key, family, limit)
+        if name and name.window == window:
+            metadata = s3.object_metadata(bucket, key)
+            with _read_metadata(bucket, key):
+                objects.append(WindowObject(key, read_sweep_selections(metadata), int(metadata["rows"])))
+    return objects
 
 
 def stored_selections(
@@ -74,23 +95,23 @@ def stored_selections(
 
 def _selections_of(bucket: str, key: str) -> frozenset[Selection]:
     metadata = s3.object_metadata(bucket, key)
-    try:
+    with _read_metadata(bucket, key):
         return read_sweep_selections(metadata)
-    except (KeyError, ValueError) as error:
-        raise _not_ours(bucket, key) from error
 
 
 def _stored_summary(request: ResultsRequest, bucket: str, key: str) -> Summary:
     metadata = s3.object_metadata(bucket, key)
-    try:
+    with _read_metadata(bucket, key):
         summary = read_summary(metadata)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _not_ours(bucket, key) from error
     if request.query.family is Family.DATA:
         return summary
     rows = islice(s3.read_json_lines(bucket, key, MOST_CONTRIBUTOR_BYTES), TOP_CONTRIBUTORS)
     return replace(summary, contributors=tuple({name: row.get(name) for name in CONTRIBUTOR_MEMBERS} for row in rows))
 
 
-def _not_ours(bucket: str, key: str) -> MalformedReply:
-    return MalformedReply(f"s3://{bucket}/{key} was not stored by this application")
+@contextmanager
+def _read_metadata(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedReply(f"s3://{bucket}/{key} was not stored by this application") from error

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     Fields = Mapping[str, object]
     Stored = Mapping[Window, frozenset[Selection]]
 
-INPUT_FIELDS = (
+BACKFILL_INPUT_FIELDS = (
     "scopeId",
     "from",
     "to",
@@ -86,11 +86,11 @@ class Backfill:
     @classmethod
     def parse(cls, value: object, allowed: AllowedValues, defaults: SweepDefaults) -> Backfill:
         fields = parse_object(value, "the input")
-        refuse_unknown_names(fields, INPUT_FIELDS)
+        refuse_unknown_names(fields, BACKFILL_INPUT_FIELDS)
         concurrency = parse_whole_within(fields, "maxConcurrency", MAX_CONCURRENCY)
         least_rate = Bounds(REQUESTS_PER_SECOND.least * concurrency, *REQUESTS_PER_SECOND[1:])
         rate = parse_within(fields, "requestsPerSecond", least_rate, defaults.requests_per_second)
-        windows = _parse_windows(fields)
+        windows = _parse_stretch(fields)
         options = {name: fields[name] for name in PASSED_ON if fields.get(name) is not None}
         sweep = plan_sweep({"scopeId": fields.get("scopeId"), **windows[0].to_json(), **options}, allowed, defaults)
         _refuse_too_long(_seconds(len(windows) * len(sweep.queries), rate) / 3600, rate)
@@ -147,7 +147,9 @@ class Backfill:
         backfill has left running.
         """
         digest = short_digest(json.dumps(self.sweep_input, sort_keys=True))
-        return [{"name": _name(window, digest), "window": window.to_json()} for window in self.windows_to_do(stored)]
+        return [
+            {"name": _sweep_name(window, digest), "window": window.to_json()} for window in self.windows_to_do(stored)
+        ]
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -196,7 +198,7 @@ def cut_into_windows(start: datetime, end: datetime, minutes: int) -> list[Windo
     return [Window(*times) for times in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def _parse_windows(fields: Fields) -> tuple[Window, ...]:
+def _parse_stretch(fields: Fields) -> tuple[Window, ...]:
     minutes = parse_whole_within(fields, "windowMinutes", BACKFILL_WINDOW_MINUTES)
     start, end = parse_time(fields, "from"), parse_time(fields, "to")
     if end <= start:
@@ -222,5 +224,5 @@ def _seconds(queries: int, requests_per_second: float) -> float:
     return queries * REQUESTS_PER_QUERY / requests_per_second
 
 
-def _name(window: Window, digest: str) -> str:
+def _sweep_name(window: Window, digest: str) -> str:
     return "-".join(["backfill", *map(compact_time, window), digest])

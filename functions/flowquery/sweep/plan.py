@@ -42,7 +42,7 @@ OPTION_FIELDS = (
     "rankedPeaks",
     "limit",
 )
-INPUT_FIELDS = ("scopeId", "startTime", "endTime", "windows", *OPTION_FIELDS)
+SWEEP_INPUT_FIELDS = ("scopeId", "startTime", "endTime", "windows", *OPTION_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class SweepDefaults:
 def plan_sweep(value: object, allowed: AllowedValues, defaults: SweepDefaults) -> Sweep:
     """Return the sweep of an input of SweepScope. No query of it is started."""
     fields = parse_object(value, "the input")
-    refuse_unknown_names(fields, INPUT_FIELDS)
+    refuse_unknown_names(fields, SWEEP_INPUT_FIELDS)
     plan_ranking(fields, defaults)  # refuses what RankContributors could not use, before queries are started
     scope_id, family = parse_id(fields, "scopeId"), Family.parse(fields)
     selections, windows = parse_selections(fields, allowed), _parse_windows(fields)

@@ -25,7 +25,7 @@ from flowquery.core.model import Family, Selection, Window
 from flowquery.polling.pace import Pace
 from flowquery.query.cost import total_cost
 from flowquery.sweep.round import Round
-from flowquery.sweep.state import Progress, Sweep, SweepQuery
+from flowquery.sweep.state import SUCCEEDED, Progress, Sweep, SweepQuery
 from flowquery.sweep.store import SweepStore
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Fields = Mapping[str, object]
 
-SECONDS_TO_STORE = 120.0  # of the invocation's time; watching ends before
+SECONDS_AFTER_WATCHING = 120.0  # of the invocation's time; watching ends before
 
 
 class Finding(NamedTuple):
@@ -101,14 +101,24 @@ def rank_contributors(
         The rows of a window cannot be fetched or stored.
     """
     retries = request.retry_count
-    watching = Round(request.sweep, operations, lambda: remaining() - SECONDS_TO_STORE, retries, until_end=True)
+    watching = Round(request.sweep, operations, lambda: remaining() - SECONDS_AFTER_WATCHING, retries, until_end=True)
     watching.run()
     watching.stop_all("QueryTimedOut", "when the time of RankContributors was over")
     sweep = watching.sweep_at_present
     while sweep.progress is Progress.ENDED:
         store = SweepStore(sweep, bucket, get_page, remaining)
         store.run()
+        if store.sweep_at_present.queries == sweep.queries:
+            return _without_rows(sweep)
         sweep = store.sweep_at_present
+    return sweep
+
+
+def _without_rows(sweep: Sweep) -> Sweep:
+    """Fail the queries for whose rows there is no time left."""
+    for index, query in enumerate(sweep.queries):
+        if query.status == SUCCEEDED and query.rows is None:
+            sweep = sweep.with_query(index, query.fail("QueryTimedOut", "no time was left to fetch its rows"))
     return sweep
 
 

@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from flowquery.core import transitions
-from flowquery.core.errors import FlowqueryError, InvalidRequest, QuotaExceeded, Throttled, TransientFault
+from flowquery.core.errors import (
+    FlowqueryError,
+    InvalidRequest,
+    QuotaExceeded,
+    Throttled,
+    TransientFault,
+    UnclearOutcome,
+)
 from flowquery.core.model import ENDED, IN_PROGRESS, Status
 from flowquery.polling.policy import POLICY, Decision, Hold, charge_retries, decide
 from flowquery.polling.state import Poll
@@ -159,7 +166,7 @@ class Round(SweepInvocation):
         request = sweep.query_request(query)
         try:
             started = self._call(lambda: self._operations.start_query(sweep.scope_id, request, sweep.family))
-        except (Throttled, QuotaExceeded, TransientFault) as refusal:
+        except (Throttled, QuotaExceeded, TransientFault, UnclearOutcome) as refusal:
             self._postpone_starts(index, refusal)
         except FlowqueryError as error:
             self._end(index, query.fail(type(error).__name__, str(error)))
@@ -171,7 +178,7 @@ class Round(SweepInvocation):
             running = replace(running, started_at=now, checked_at=now, due_at=due_at)
             self.sweep = replace(self.sweep.with_query(index, running), progressed_at=now)
 
-    def _postpone_starts(self, index: int, refusal: Throttled | QuotaExceeded | TransientFault) -> None:
+    def _postpone_starts(self, index: int, refusal: FlowqueryError) -> None:
         """Retry the start later. Retry rarely after an unclear outcome, because a second query may be running."""
         self.sweep = replace(self.sweep, start_error=type(refusal).__name__)
         if isinstance(refusal, Throttled):
@@ -180,11 +187,12 @@ class Round(SweepInvocation):
         self._refused_starts += 1
         pause = min(QUOTA_SECONDS * 2 ** (self._refused_starts - 1), LONGEST_QUOTA_SECONDS)
         self.sweep = replace(self.sweep, starts_at=self.now + pause)
-        if isinstance(refusal, TransientFault):
+        if isinstance(refusal, (TransientFault, UnclearOutcome)):
             query = self.sweep.queries[index]
-            query = replace(query, faults=query.faults + 1, unclear=True)
+            unclear = query.unclear or isinstance(refusal, UnclearOutcome)
+            query = replace(query, faults=query.faults + 1, unclear=unclear)
             if query.faults == MOST_FAULTS:
-                self._end(index, query.fail("TransientFault", str(refusal)))
+                self._end(index, query.fail(type(refusal).__name__, str(refusal)))
             else:
                 self.sweep = self.sweep.with_query(index, query)
 
@@ -197,7 +205,10 @@ class Round(SweepInvocation):
             faults = 0 if isinstance(fault, Throttled) else query.faults + 1  # the pace yields to throttles
             self._go_on(index, replace(query, faults=faults), self.now - began)
         except FlowqueryError as error:
-            self._end(index, self._give_up(query, type(error).__name__, str(error)))
+            if getattr(error, "is_unknown_query", False) and began - query.started_at < POLICY.unknown_query_seconds:
+                self._go_on(index, replace(query, faults=query.faults + 1), self.now - began)
+            else:
+                self._end(index, self._give_up(query, type(error).__name__, str(error)))
         else:
             if status in IN_PROGRESS:
                 running = replace(query, status=status, checked_at=began, faults=0)
@@ -288,7 +299,7 @@ class Round(SweepInvocation):
         """Send a request at the pace, and count its fault, if it has one."""
         try:
             return self._paced(call)
-        except (Throttled, QuotaExceeded, TransientFault) as fault:
+        except (Throttled, QuotaExceeded, TransientFault, UnclearOutcome) as fault:
             self._observe(type(fault).__name__)
             if isinstance(fault, Throttled):
                 self._measure("Throttles", 1)

@@ -15,7 +15,7 @@ from flowquery.core.fields import (
     parse_whole_within,
     refuse_unknown_names,
 )
-from flowquery.core.limits import DELAY_MINUTES, SUFFIX_LENGTH, WINDOW_MINUTES
+from flowquery.core.limits import DELAY_MINUTES, WINDOW_MINUTES
 from flowquery.core.model import Family, Window
 from flowquery.core.text import compact_time, short_digest
 from flowquery.query.request import QueryDefaults, QueryInput
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Allowed = Callable[[Family], AllowedValues]
 
 ALIGNMENT_MINUTES = 5  # datapoints are five minutes apart
-NAME_LENGTH = 80  # as Step Functions takes it
 SCHEDULE_FIELDS = ("workflow", "scheduledTime", "scopeId", "windowMinutes", "delayMinutes", "suffix")
 QUERY_FIELDS = ("metricName", "destinationCategory", "alarmAbove", "limit", "holdSeconds", "timeoutSeconds")
 
@@ -61,9 +60,10 @@ class ScheduledExecution:
         machine = StateMachine(parse_choice({"workflow": "RunQuery", **fields}, "workflow", tuple(StateMachine)))
         sweeps = machine is StateMachine.SWEEP_SCOPE
         refuse_unknown_names(fields, (*SCHEDULE_FIELDS, *(OPTION_FIELDS if sweeps else QUERY_FIELDS)))
-        suffix = "" if fields.get("suffix") is None else f"-{parse_id(fields, 'suffix')[:SUFFIX_LENGTH]}"
-        name, execution_input = (_sweep if sweeps else _query)(fields, _window(fields), allowed_values)
-        return cls(f"{name[: NAME_LENGTH - len(suffix)]}{suffix}", execution_input, machine)
+        suffix = "" if fields.get("suffix") is None else f" {parse_id(fields, 'suffix')}"
+        words, execution_input, subject = (_sweep if sweeps else _query)(fields, _window(fields), allowed_values)
+        # In the digest, a suffix of any length makes another name, of at most 80 characters.
+        return cls("-".join([*words, short_digest(subject + suffix)]), execution_input, machine)
 
 
 def _window(fields: Fields) -> Window:
@@ -75,18 +75,18 @@ def _window(fields: Fields) -> Window:
     return Window(end - timedelta(minutes=minutes), end)
 
 
-def _query(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[str, Fields]:
+def _query(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[list[str], Fields, str]:
+    """Return the words of the execution's name, its input, and what the digest in its name stands for."""
     execution_input = {
         "scopeId": fields.get("scopeId"),
         **window.to_json(),
         **{name: fields[name] for name in QUERY_FIELDS if fields.get(name) is not None},
     }
     parsed = QueryInput.parse(execution_input, allowed_values, QueryDefaults())  # refuses what the workflow would
-    selection = (str(fields["metricName"]), str(fields["destinationCategory"]))
-    return "-".join([*selection, *map(compact_time, window), short_digest(parsed.scope_id)]), execution_input
+    return [*parsed.required_request.selection, *map(compact_time, window)], execution_input, parsed.scope_id
 
 
-def _sweep(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[str, Fields]:
+def _sweep(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[list[str], Fields, str]:
     execution_input = {
         "scopeId": fields.get("scopeId"),
         **window.to_json(),
@@ -94,5 +94,6 @@ def _sweep(fields: Fields, window: Window, allowed_values: Allowed) -> tuple[str
     }
     family = Family.parse(fields)
     sweep = plan_sweep(execution_input, allowed_values(family), SweepDefaults())  # refuses what the workflow would
-    digest = short_digest(f"{sweep.scope_id} {selections_text([query.selection for query in sweep.queries])}")
-    return "-".join(["sweep", *map(compact_time, window), digest]), execution_input
+    subject = f"{sweep.scope_id} {selections_text([query.selection for query in sweep.queries])}"
+    subject += "" if family is Family.DATA else f" {family}"
+    return ["sweep", *map(compact_time, window)], execution_input, subject

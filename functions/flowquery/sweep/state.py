@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Fields = Mapping[str, object]
 
-CAUSE_LENGTH = 160
+QUERY_CAUSE_LENGTH = 160
 # A backfill divides its rate by the number of its concurrent sweeps.
 _RATE = Bounds(0.001, REQUESTS_PER_SECOND.most, REQUESTS_PER_SECOND.default)
 _CURRENT_RATE = Bounds(1e-6, REQUESTS_PER_SECOND.most, REQUESTS_PER_SECOND.default)
@@ -104,7 +104,7 @@ class SweepQuery:
         return not self.is_running and self.status not in (WAITING, STORED, SUCCEEDED)
 
     def fail(self, error: str, cause: str) -> SweepQuery:
-        return replace(self, status=error, cause=ascii_text(cause)[:CAUSE_LENGTH])
+        return replace(self, status=error, cause=ascii_text(cause)[:QUERY_CAUSE_LENGTH])
 
     def to_json(self) -> dict[str, object]:
         """Return it without members that have their initial value, since the state of all has to stay small."""

@@ -57,7 +57,7 @@ class View(NamedTuple):
     @classmethod
     def parse(cls, event: object) -> View:
         fields = parse_object(event)
-        name, context = fields.get("execution"), fields.get("widgetContext")
+        name, context = fields.get("execution") or None, fields.get("widgetContext")
         widget = parse_object({} if context is None else context, "widgetContext")
         if name is not None and not (type(name) is str and _NAME.fullmatch(name)):
             raise InvalidInput("execution: expected the name of an execution, 1 to 80 characters")
@@ -104,7 +104,8 @@ def _chosen(view: View, execution: Execution, rows: Sequence[Mapping[str, object
     results = parse_object(output.get("results"), "results")
     if not rows:
         empty = "No data: no agent reported traffic of this kind in the window."
-        return f"{head}<p>{empty if results.get('empty') else 'Its rows cannot be shown here.'}</p>"
+        gone = "Its rows are no longer stored, or are not those of this stack."
+        return f"{head}<p>{empty if results.get('empty') else gone}</p>"
     unit = unit_in_words(str(results.get("unit")), output.get("metricName"))
     series, total = series_of(rows), results.get("rows")
     less = f"<p>The chart shows the first {len(rows):,} of {shown(total)} rows.</p>" if len(rows) != total else ""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from html import escape
 
+from flowquery.core.text import visible
+
 METRICS = {
     "RETRANSMISSIONS": "TCP retransmissions",
     "TIMEOUTS": "TCP retransmission timeouts",
@@ -54,19 +56,6 @@ def number(value: float) -> str:
 def moment(seconds: float, form: str = "%Y-%m-%d %H:%M") -> str:
     """Return epoch seconds as a time in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime(form)
-
-
-def cut(text: str, longest: int = LONGEST_LABEL) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def visible(text: object, longest: int = LONGEST_LABEL) -> str:
-    """Return the text cut, and each character that could not be seen as its number.
-
-    That takes in controls, which a terminal would obey, lone surrogates, which no UTF-8 has, and the marks that turn
-    the direction of what follows.
-    """
-    return "".join(c if c.isprintable() else f"⟨U+{ord(c):04X}⟩" for c in cut(str(text), longest))
 
 
 def shown(text: object, longest: int = LONGEST_LABEL) -> str:
