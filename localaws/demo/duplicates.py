@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rich.markup import escape
 from rich.table import Table
 
-from flowquery.widget.wording import visible
+from flowquery.core.text import visible
 from localaws.demo.run import (
     Display,
     Firing,

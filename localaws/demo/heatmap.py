@@ -18,7 +18,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flowquery.widget.wording import CATEGORIES, METRICS, number, shown, subject, unit_in_words, visible
+from flowquery.core.text import visible
+from flowquery.widget.wording import CATEGORIES, METRICS, number, shown, subject, unit_in_words
 from localaws.demo.page import minute, scrolling, span
 
 LEVELS = 5

@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from flowquery.widget.wording import CATEGORIES, METRICS, visible
+from flowquery.core.text import visible
+from flowquery.widget.wording import CATEGORIES, METRICS
 from localaws.demo.heatmap import in_order
 from localaws.networkflowmonitor.models import DATA, TopContributorsQuery
 from localaws.scripted_network_flow_monitor import Call

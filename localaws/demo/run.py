@@ -25,8 +25,8 @@ from samtranslator.yaml_helper import yaml_parse
 
 from flowquery.alarms.message import cause_text
 from flowquery.core.fields import is_id
+from flowquery.core.text import visible
 from flowquery.query.cost import PRICES, dollars
-from flowquery.widget.wording import visible
 from localaws.clock import SystemClock
 from localaws.demo import sql
 from localaws.demo.scenarios import SCENARIOS, Scenario

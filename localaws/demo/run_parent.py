@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from flowquery.widget.wording import number, visible
+from flowquery.core.text import visible
+from flowquery.widget.wording import number
 from localaws.demo.run import SCOPE_ID, Display, Stage, show_alarms, show_cost, show_failure, show_sql, start
 
 EXAMPLE = Path(__file__).parents[2] / "examples/parent_workflow"

@@ -27,7 +27,7 @@ from flowquery.results.spool import TOP_CONTRIBUTORS
 from flowquery.sweep.backfill import Backfill
 from flowquery.sweep.plan import SweepDefaults, plan_sweep
 from flowquery.sweep.schedule import ScheduledExecution
-from flowquery.sweep.state import CAUSE_LENGTH
+from flowquery.sweep.state import QUERY_CAUSE_LENGTH
 from localaws.demo.scenarios import SCENARIOS
 from localaws.scripted_network_flow_monitor import RankingScript, Script
 from tests.contract.schemas import SCHEMAS, check
@@ -396,7 +396,7 @@ def test_lengths_are_those_of_the_code() -> None:
     assert sweep["windows"]["oneOf"][0]["maxItems"] == DEFS["selections"]["maxItems"] == limits.SWEEP_QUERIES
     assert f"{limits.BACKFILL_WINDOWS:,} windows" in minutes["description"]
     assert found["rankings"]["maxItems"] == limits.RANKED_PEAKS.most
-    assert found["queries"]["items"]["properties"]["cause"]["maxLength"] == CAUSE_LENGTH
+    assert found["queries"]["items"]["properties"]["cause"]["maxLength"] == QUERY_CAUSE_LENGTH
     assert found["rankings"]["items"]["properties"]["topContributors"]["maxItems"] == TOP_CONTRIBUTORS
     suffix = SCHEMAS["start_execution.input"]["oneOf"][0]["properties"]["suffix"]["description"]
     assert f"first {limits.SUFFIX_LENGTH} characters" in suffix

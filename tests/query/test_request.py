@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flowquery.aws.network_flow_monitor import allowed_values
 from flowquery.core.errors import InvalidInput
 from flowquery.core.model import Family, Query
-from flowquery.query.request import INPUT_FIELDS, QueryDefaults, QueryInput
+from flowquery.query.request import QUERY_INPUT_FIELDS, QueryDefaults, QueryInput
 from tests.json_values import json_values
 from tests.loopback import ENVIRONMENT, QUERY_ID, SCOPE_ID, SELECTION
 
@@ -56,13 +56,13 @@ def test_fields_of_the_input_outweigh_the_stacks_values() -> None:
 
 
 def test_a_null_is_the_same_as_no_field() -> None:
-    optional = [name for name in INPUT_FIELDS if name not in START]
+    optional = [name for name in QUERY_INPUT_FIELDS if name not in START]
 
     assert answered({**START, **dict.fromkeys(optional)}) == answered(START)
 
 
 def test_the_answer_has_every_field_whatever_the_input_leaves_out() -> None:
-    assert set(answered(START)) == set(answered(HANDED_IN)) == set(INPUT_FIELDS)
+    assert set(answered(START)) == set(answered(HANDED_IN)) == set(QUERY_INPUT_FIELDS)
     assert answered(HANDED_IN) == {
         **HANDED_IN,
         **dict.fromkeys(SELECTION),
@@ -188,11 +188,11 @@ def test_the_execution_that_started_this_one_may_be_named() -> None:
     assert answered({**START, **started_by}) == answered(START)
 
 
-@given(st.dictionaries(st.sampled_from([*INPUT_FIELDS, "other"]), json_values))
+@given(st.dictionaries(st.sampled_from([*QUERY_INPUT_FIELDS, "other"]), json_values))
 def test_any_input_is_accepted_with_every_field_or_refused_by_name(fields: dict[str, Any]) -> None:
     try:
         answer = answered(fields)
     except InvalidInput as refusal:
-        assert any(name in str(refusal) for name in (*INPUT_FIELDS, "other"))
+        assert any(name in str(refusal) for name in (*QUERY_INPUT_FIELDS, "other"))
     else:
-        assert set(answer) == set(INPUT_FIELDS)
+        assert set(answer) == set(QUERY_INPUT_FIELDS)

@@ -65,7 +65,7 @@ class Run:
                 else:
                     self.answers.append(answer)
                     poll = answer["poll"]
-                    # GetQueryStatus and again for each retry, ChooseByStatus, and WaitBeforeNextCheck where it is entered
+                    # GetQueryStatus and its retries, ChooseByStatus, and WaitBeforeNextCheck where it is entered
                     self.transitions += 2 + retry_count + (1 if self._waits(answer) else 0)
                     retry_count = 0
                     self._pass(poll["waitSeconds"])

@@ -12,7 +12,14 @@ from flowquery.aws import network_flow_monitor
 from flowquery.core.errors import InvalidInput
 from flowquery.core.limits import SWEEP_QUERIES
 from flowquery.core.model import Selection
-from flowquery.sweep.plan import INPUT_FIELDS, SweepDefaults, leave_out, parse_selections, plan_ranking, plan_sweep
+from flowquery.sweep.plan import (
+    SWEEP_INPUT_FIELDS,
+    SweepDefaults,
+    leave_out,
+    parse_selections,
+    plan_ranking,
+    plan_sweep,
+)
 from flowquery.sweep.state import STORED, WAITING, Progress
 from tests.json_values import json_values
 from tests.loopback import ENVIRONMENT
@@ -184,11 +191,11 @@ def test_an_input_that_cannot_be_meant_is_refused_by_field(change: dict[str, obj
     assert str(refusal.value).startswith(message)
 
 
-@given(st.dictionaries(st.sampled_from([*INPUT_FIELDS, "other"]), json_values))
+@given(st.dictionaries(st.sampled_from([*SWEEP_INPUT_FIELDS, "other"]), json_values))
 def test_any_input_is_planned_or_refused_in_a_line(fields: dict[str, object]) -> None:
-    for given in (fields, {**INPUT, **fields}):
+    for candidate in (fields, {**INPUT, **fields}):
         try:
-            plan_sweep(given, ALLOWED, SweepDefaults())
+            plan_sweep(candidate, ALLOWED, SweepDefaults())
         except InvalidInput as refusal:
             assert len(str(refusal)) < 400
             assert str(refusal).isprintable()

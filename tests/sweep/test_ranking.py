@@ -17,7 +17,7 @@ from flowquery.polling.policy import POLICY
 from flowquery.query.cost import priced
 from flowquery.sweep.output import sweep_output
 from flowquery.sweep.ranking import (
-    SECONDS_TO_STORE,
+    SECONDS_AFTER_WATCHING,
     RankingRequest,
     rank_contributors,
     ranked_output,
@@ -184,7 +184,11 @@ def test_all_are_stopped_when_time_runs_out_and_there_is_time_left_to_store(
     assert set(service.started) == set(service.stopped)
     assert {query.status for query in sweep.queries} <= {"QueryTimedOut", "NotStarted"}
     assert all(ranking["cause"].endswith("when the time of RankContributors was over") for ranking in made["rankings"])
-    assert 900 - SECONDS_TO_STORE - MARGIN_SECONDS - POLICY.slowest_call <= service.now <= 900 - SECONDS_TO_STORE
+    assert (
+        900 - SECONDS_AFTER_WATCHING - MARGIN_SECONDS - POLICY.slowest_call
+        <= service.now
+        <= 900 - SECONDS_AFTER_WATCHING
+    )
 
 
 def test_a_query_whose_budget_is_spent_is_stopped() -> None:

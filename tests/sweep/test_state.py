@@ -15,7 +15,7 @@ from flowquery.core.errors import InvalidInput
 from flowquery.core.model import Family, Peak, Selection
 from flowquery.polling.state import Poll
 from flowquery.sweep.round import Round
-from flowquery.sweep.state import CAUSE_LENGTH, STORED, WAITING, Progress, StoredObject, Sweep, SweepQuery
+from flowquery.sweep.state import QUERY_CAUSE_LENGTH, STORED, WAITING, Progress, StoredObject, Sweep, SweepQuery
 from tests.sweep.service import WINDOW, Service, sweep_of, through_json
 
 SELECTION = Selection("TIMEOUTS", "INTER_AZ")
@@ -159,7 +159,7 @@ def test_the_cause_of_a_failure_is_bounded_and_ascii(cause: str) -> None:
     failed = RUNNING.fail("QueryFailed", cause)
 
     assert failed.has_failed
-    assert len(failed.cause) <= CAUSE_LENGTH
+    assert len(failed.cause) <= QUERY_CAUSE_LENGTH
     assert failed.cause.isascii()
     assert failed.cause.isprintable()
     assert through_json(sweep(failed)).queries == (replace(failed, **NO_LONGER_STATED),)
