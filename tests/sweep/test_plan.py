@@ -186,9 +186,9 @@ def test_an_input_that_cannot_be_meant_is_refused_by_field(change: dict[str, obj
 
 @given(st.dictionaries(st.sampled_from([*INPUT_FIELDS, "other"]), json_values))
 def test_any_input_is_planned_or_refused_in_a_line(fields: dict[str, object]) -> None:
-    for given in (fields, {**INPUT, **fields}):
+    for candidate in (fields, {**INPUT, **fields}):
         try:
-            plan_sweep(given, ALLOWED, SweepDefaults())
+            plan_sweep(candidate, ALLOWED, SweepDefaults())
         except InvalidInput as refusal:
             assert len(str(refusal)) < 400
             assert str(refusal).isprintable()
