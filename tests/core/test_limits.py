@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.aws.network_flow_monitor import allowed_values, service_model
+from flowquery.aws.network_flow_monitor import allowed_values
+from flowquery.aws.session import service_model
 from flowquery.core import limits
 from flowquery.core.errors import InvalidInput
 from flowquery.core.limits import Bounds
