@@ -54,11 +54,12 @@ throughput: setup ## what fetching and storing results costs, beside the loop of
 sweep-cost: setup ## what many queries cost, beside a Map of loops and Express children (three minutes)
 	@$(BIN)/python -m benchmarks.sweep_cost
 
-check: setup setup-sam ## ruff, mypy, cfn-lint and sam validate
+check: setup setup-sam ## ruff, mypy, the rules of imports, cfn-lint and sam validate
 	@mkdir -p .home
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy functions layer localaws commands tests scripts benchmarks
+	PYTHONPATH=functions $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/cfn-lint template.yaml examples/*/template.yaml
 	$(SAM) validate --lint --region us-east-1
 

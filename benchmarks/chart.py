@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 INK = "#7d8590"  # readable on white and on black
 COLORS = {"Wait": "#4c8eda", "Express": "#d2861a", "durable": "#2f9e63", "best": "#a371f7", "ours": "#e5484d"}
 WAITS = [f"Wait {seconds} s" for seconds in (1, 5, 10, 30, 60)]
-# Who is drawn, its short name, its colour, its marker, and where its name stands (points from the mark).
+# Who is drawn, its label, its colour, its marker, and where its name stands (points from the mark).
 POINTS = [
     ("doubling Waits (1 to 60 s)", "doubling", "Wait", "v", (0, 9)),
     ("Express child, Wait 1 s", "Express child", "Express", "s", (9, -12)),
@@ -33,7 +33,7 @@ POINTS = [
     ("durable function, SDK default", "durable, default", "durable", "D", (0, -15)),
     ("best Wait-only loop (2)", "best Wait loop", "best", "P", (-40, -5)),
     ("best hold-and-wait plan (2)", "best plan", "best", "P", (-14, 10)),
-    ("Flowquery, told nothing", "Flowquery", "ours", "*", (-26, -17)),
+    ("Flowquery", "Flowquery", "ours", "*", (-26, -17)),
 ]
 
 
@@ -42,13 +42,13 @@ def draw(outcomes: Mapping[int, Mapping[str, Outcome]], path: Path) -> None:
     plt.rcParams.update(
         {"svg.hashsalt": "flowquery", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10}
     )
-    for part in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
-        plt.rcParams[part] = INK
+    for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+        plt.rcParams[name] = INK
     figure, panels = plt.subplots(1, len(outcomes), figsize=(12, 4.2), sharey=True, layout="constrained")
     for panel, (median, of) in zip(np.atleast_1d(panels), outcomes.items(), strict=True):
         _panel(panel, of)
         panel.set_title(f"queries of {median} s (median)", fontsize=11)
-        panel.set_xlabel("seconds from a query's end to knowing it")
+        panel.set_xlabel("seconds from a query's end to its observation")
     np.atleast_1d(panels)[0].set_ylabel("dollars for 1,000 queries (polling)")
     figure.savefig(path, transparent=True, metadata={"Date": None})
     plt.close(figure)
@@ -66,11 +66,11 @@ def _panel(panel: Axes, of: Mapping[str, Outcome]) -> None:
     panel.plot(*zip(*loop, strict=True), color=COLORS["Wait"], marker="o", markersize=5, linewidth=1.2)
     for (lag, dollars), name in zip(loop, WAITS, strict=True):
         _label(panel, name.removeprefix("Wait ") if name != WAITS[0] else name, (lag, dollars), COLORS["Wait"], (6, 6))
-    for name, short, color, marker, offset in POINTS:
+    for name, label, color, marker, offset in POINTS:
         at = _point(of[name])
         size = 230 if color == "ours" else 42
         panel.scatter(*at, color=COLORS[color], marker=marker, s=size, zorder=4 if color == "ours" else 3, linewidths=0)
-        _label(panel, short, at, COLORS[color], offset, bold=color == "ours")
+        _label(panel, label, at, COLORS[color], offset, bold=color == "ours")
 
 
 def _point(outcome: Outcome) -> tuple[float, float]:

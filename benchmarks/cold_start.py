@@ -1,4 +1,4 @@
-"""What the status step costs to start and to look, beside the handlers a user would write, and the memory that follows.
+"""What the status step takes to start and to check, beside handlers that a user would write, and the memory to choose.
 
 Every contestant is a real process of AWS's runtime interface client on what `sam build` made, against a loopback
 Network Flow Monitor. A cold start is the CPU time from exec to the first answered invocation, as wait4 tells it;
@@ -52,7 +52,7 @@ WARM_BLOCKS, WARM_BLOCK = 10, 50
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The cold start and the warm look of the status step.")
+    parser = argparse.ArgumentParser(description="The cold start and the warm check of the status step.")
     parser.add_argument("--rounds", type=int, default=20, help="cold starts of each contestant (20)")
     parser.add_argument("--build", type=Path, default=ROOT / ".aws-sam/build", help="what sam build made")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -68,11 +68,11 @@ def main() -> int:
         all_of_them = contestants.prepare(Path(folder), arguments.build)
         starts, peaks = cold_starts(all_of_them, service.url, arguments.rounds)
         imports = imports_of(all_of_them[name] for name in (BOTO3, STATUS_STEP))
-        looks = warm_looks([all_of_them[name] for name in (EMPTY, HTTP, BOTO3, STATUS_STEP)], service.url)
+        checks = warm_checks([all_of_them[name] for name in (EMPTY, HTTP, BOTO3, STATUS_STEP)], service.url)
         before = service.connections
-        warm_looks([all_of_them[STATUS_STEP]], service.url, blocks=1)
+        warm_checks([all_of_them[STATUS_STEP]], service.url, blocks=1)
         connections = service.connections - before
-    report = summarise(starts, peaks, imports, looks, zipped_mb(layer))
+    report = summarise(starts, peaks, imports, checks, zipped_mb(layer))
     report["connections"] = connections
     print(json.dumps(report, indent=2) if arguments.json else as_text(report))
     return 0 if all(target["met"] for target in report["targets"] if not target["stretch"]) else 1
@@ -96,10 +96,10 @@ def cold_starts(
     return starts, peaks
 
 
-def warm_looks(some: Iterable[Contestant], endpoint: str, blocks: int = WARM_BLOCKS) -> dict[str, list[float]]:
-    """Return CPU milliseconds of a warm invocation that looks once, by contestant and block."""
+def warm_checks(some: Iterable[Contestant], endpoint: str, blocks: int = WARM_BLOCKS) -> dict[str, list[float]]:
+    """Return CPU milliseconds of a warm invocation with one check, by contestant and block."""
     environments = {contestant.name: Environment(contestant, endpoint) for contestant in some}
-    looks: dict[str, list[float]] = defaultdict(list)
+    checks: dict[str, list[float]] = defaultdict(list)
     for environment in environments.values():
         environment.invoke()
     for _ in range(blocks):
@@ -107,10 +107,10 @@ def warm_looks(some: Iterable[Contestant], endpoint: str, blocks: int = WARM_BLO
             before = environment.cpu_seconds()
             for _ in range(WARM_BLOCK):
                 environment.invoke()
-            looks[name].append(1000 * (environment.cpu_seconds() - before) / WARM_BLOCK)
+            checks[name].append(1000 * (environment.cpu_seconds() - before) / WARM_BLOCK)
     for environment in environments.values():
         environment.close()
-    return looks
+    return checks
 
 
 def imports_of(some: Iterable[Contestant]) -> dict[str, dict[str, float]]:
@@ -126,7 +126,7 @@ def summarise(
     starts: Mapping[str, list[float]],
     peaks: Mapping[str, float],
     imports: Mapping[str, Mapping[str, float]],
-    looks: Mapping[str, list[float]],
+    checks: Mapping[str, list[float]],
     layer_mb: float,
 ) -> dict[str, Any]:
     rows: dict[str, Any] = {
@@ -139,14 +139,14 @@ def summarise(
         for name, values in starts.items()
     }
     step = rows[STATUS_STEP]
-    look_ms = statistics.median(looks[STATUS_STEP])
+    check_ms = statistics.median(checks[STATUS_STEP])
     return {
         "python": sys.version.split()[0],
         "rounds": len(starts[STATUS_STEP]),
         "coldStart": rows,
         "imports": by_package(imports),
-        "warmLook": {name: spread(values) for name, values in looks.items()},
-        "memory": memory_table(step["cpuMs"]["median"] / 1000, look_ms / 1000),
+        "warmCheck": {name: spread(values) for name, values in checks.items()},
+        "memory": memory_table(step["cpuMs"]["median"] / 1000, check_ms / 1000),
         "targets": [
             target("cold start, of plain boto3 with bytecode", step["ofBoto3"]["median"], MOST_OF_BOTO3),
             target("the same, stretch", step["ofBoto3"]["median"], STRETCH_OF_BOTO3, stretch=True),
@@ -190,20 +190,20 @@ def by_package(imports: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any
     return sorted(rows, key=lambda row: -max(row[BOTO3], row[STATUS_STEP]))
 
 
-def memory_table(start_seconds: float, look_seconds: float) -> list[dict[str, float]]:
+def memory_table(start_seconds: float, check_seconds: float) -> list[dict[str, float]]:
     """Return what 1,000 queries cost by memory, in dollars with lag priced in, each in a cold environment.
 
     Holding is paid by memory. A start is not: CPU comes with memory, so it takes the same GB-seconds anywhere. But a
-    small function starts and looks slower, and what a query's end then waits is lag. That Lambda may give more CPU
+    small function starts and checks slower, and what a query's end then waits is lag. That Lambda may give more CPU
     while a function initialises is left out, as no documentation promises it.
     """
     rows = []
     for memory in MEMORY_SIZES:
         share = memory / MB_PER_VCPU
-        start, look = start_seconds / share, look_seconds / share
-        row: dict[str, float] = {"memoryMb": memory, "startSeconds": start, "lookSeconds": look}
+        start, check = start_seconds / share, check_seconds / share
+        row: dict[str, float] = {"memoryMb": memory, "startSeconds": start, "checkSeconds": check}
         for query_seconds in QUERY_SECONDS:
-            lag = look + max(0.0, start - query_seconds)
+            lag = check + max(0.0, start - query_seconds)
             held = (query_seconds + lag) * memory / 1024 * PRICES["lambdaGbSecondArm64"]
             worth = lag * ROUNDS_PER_SECOND_OF_LAG * WAIT_ROUND
             row[f"dollarsAt{query_seconds}s"] = 1000 * (held + worth)
@@ -222,12 +222,12 @@ def as_text(report: Mapping[str, Any]) -> str:
             f"{'':<36}{'plain boto3':>13}{'status step':>13}",
             *(f"{row['package']:<36}{row[BOTO3]:>13.1f}{row[STATUS_STEP]:>13.1f}" for row in _top(report["imports"])),
             "",
-            f"Warm look: CPU ms of an invocation that looks once, {WARM_BLOCKS} blocks of {WARM_BLOCK}",
-            *(f"{name:<56}{_spread(row, 2):>22}" for name, row in report["warmLook"].items()),
+            f"Warm check: CPU ms of an invocation with one check, {WARM_BLOCKS} blocks of {WARM_BLOCK}",
+            *(f"{name:<56}{_spread(row, 2):>22}" for name, row in report["warmCheck"].items()),
             f"TCP connections that {WARM_BLOCK + 1} invocations of the status step opened: {report['connections']}",
             "",
             "Memory: dollars of 1,000 queries, a second of lag at 2 Wait rounds, each in a cold environment",
-            f"{'MB':>6}{'start s':>9}{'look s':>8}" + "".join(f"{f'{seconds} s':>10}" for seconds in QUERY_SECONDS),
+            f"{'MB':>6}{'start s':>9}{'check s':>8}" + "".join(f"{f'{seconds} s':>10}" for seconds in QUERY_SECONDS),
             *(_memory_line(row) for row in report["memory"]),
             _least_line(report["memory"]),
             "",
@@ -255,7 +255,7 @@ def _top(rows: list[dict[str, Any]], most: int = 16) -> list[dict[str, Any]]:
 
 def _memory_line(row: Mapping[str, float]) -> str:
     dollars = "".join(f"{row[f'dollarsAt{seconds}s']:>10.4f}" for seconds in QUERY_SECONDS)
-    return f"{row['memoryMb']:>6}{row['startSeconds']:>9.2f}{row['lookSeconds']:>8.3f}{dollars}"
+    return f"{row['memoryMb']:>6}{row['startSeconds']:>9.2f}{row['checkSeconds']:>8.3f}{dollars}"
 
 
 def _least_line(rows: list[dict[str, float]]) -> str:

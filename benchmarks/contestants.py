@@ -75,7 +75,7 @@ def handler(event, context):
     reply = client.get_query_status_workload_insights_top_contributors_data(
         scopeId=event.scopeId, queryId=event.queryId
     )
-    metrics.add_metric("Looks", "Count", 1)
+    metrics.add_metric("Checks", "Count", 1)
     logger.info("status")
     return {"status": reply["status"]}
 """
@@ -168,7 +168,7 @@ class Environment:
             sys.exit(f"{self._name}: {answer.body.decode()}")
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time so far, which unlike that of wait4 can be asked of a process that goes on."""
+        """Return the CPU time so far, which unlike that of wait4 can be read of a process that goes on."""
         return int(self._proc("schedstat").split()[0]) / 1e9
 
     def peak_mb(self) -> float:

@@ -20,7 +20,7 @@ def start(event: Mapping[str, str], _context: object) -> dict[str, str]:
     return {"scopeId": event["scopeId"], "queryId": reply["queryId"]}
 
 
-def look(event: Mapping[str, str], _context: object) -> dict[str, str]:
+def check(event: Mapping[str, str], _context: object) -> dict[str, str]:
     ids = {"scopeId": event["scopeId"], "queryId": event["queryId"]}
     reply = nfm.get_query_status_workload_insights_top_contributors_data(**ids)
     return {**ids, "status": reply["status"]}

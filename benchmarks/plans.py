@@ -1,4 +1,4 @@
-"""What a poller costs: the prices, and the rivals as plans of looks that are fixed before the query begins."""
+"""What a poller costs: the prices, and the rivals as plans of checks that are fixed before the query begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating[Any]]
 
-CALL = 0.15  # seconds that a look takes; the status is that of its beginning
+CALL = 0.15  # seconds that a check takes; the status is that of its beginning
 MEMORY_GB = 128 / 1024
 EXPRESS_GB = 64 / 1024  # the smallest chunk that is billed
 EXPRESS_LONGEST = 300.0
@@ -31,23 +31,23 @@ TRANSITION: float = PRICES["standardTransition"]
 ROUND = 3 * TRANSITION  # Wait, Task, Choice
 LAMBDA_SECOND: float = PRICES["lambdaGbSecondArm64"] * MEMORY_GB
 LAMBDA_REQUEST: float = PRICES["lambdaRequest"]
-LAMBDA_LOOK = LAMBDA_REQUEST + CALL * LAMBDA_SECOND
+LAMBDA_CHECK = LAMBDA_REQUEST + CALL * LAMBDA_SECOND
 DURABLE_OPERATION: float = PRICES["durableOperation"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to each draw: seconds of lag, dollars, looks, and seconds that a Lambda slot was occupied."""
+    """What happened to each draw: seconds of lag, dollars, checks, and seconds that a Lambda slot was occupied."""
 
     lag: Floats
     dollars: Floats
-    looks: Floats
+    checks: Floats
     slot_seconds: Floats
 
 
 @dataclass(frozen=True)
 class Plan:
-    """When each look begins, and what has been paid and occupied when the query's end is seen by that look."""
+    """When each check begins, and what has been paid and occupied when that check observes the query's end."""
 
     name: str
     starts: Floats
@@ -55,11 +55,11 @@ class Plan:
     slot_seconds: Floats
 
     def outcome(self, durations: Floats) -> Outcome:
-        seen = np.searchsorted(self.starts, durations)
-        if np.max(seen) >= len(self.starts):
+        last = np.searchsorted(self.starts, durations)
+        if np.max(last) >= len(self.starts):
             raise ValueError(f"{self.name}: the plan ends before the longest query")
-        lag = self.starts[seen] + CALL - durations
-        return Outcome(lag, self.dollars[seen], seen + 1.0, self.slot_seconds[seen])
+        lag = self.starts[last] + CALL - durations
+        return Outcome(lag, self.dollars[last], last + 1.0, self.slot_seconds[last])
 
 
 def fixed(seconds: float) -> Iterable[float]:
@@ -71,34 +71,34 @@ def growing(first: float, rate: float, longest: float) -> Iterable[float]:
 
 
 def wait_loop(name: str, waits: Iterable[float], longest: float, *, with_lambda: bool) -> Plan:
-    """Return a Wait-Task-Choice loop that looks at once; the Task is a function that checks once, or the API itself."""
+    """Return a Wait-Task-Choice loop that begins with a check; the Task is a function, or the API itself."""
     starts = _starts(waits, longest)
     rounds = np.arange(len(starts))
-    look = LAMBDA_LOOK if with_lambda else 0.0
-    dollars = 2 * TRANSITION + look + rounds * (ROUND + look)
+    check = LAMBDA_CHECK if with_lambda else 0.0
+    dollars = 2 * TRANSITION + check + rounds * (ROUND + check)
     return Plan(name, starts, dollars, (rounds + 1) * CALL * with_lambda)
 
 
 def express_child(name: str, longest: float, *, with_lambda: bool) -> Plan:
     """Return one-second Waits in an Express child of 5 minutes at most, started and awaited by Task and Choice."""
-    looks_a_child = int((EXPRESS_LONGEST - CALL) // (1 + CALL)) + 1
-    count = int(longest / (1 + CALL)) + 2 * looks_a_child
-    child, index = np.divmod(np.arange(count), looks_a_child)
-    child_seconds = looks_a_child * (1 + CALL) - 1
+    checks_a_child = int((EXPRESS_LONGEST - CALL) // (1 + CALL)) + 1
+    count = int(longest / (1 + CALL)) + 2 * checks_a_child
+    child, index = np.divmod(np.arange(count), checks_a_child)
+    child_seconds = checks_a_child * (1 + CALL) - 1
     starts = child * child_seconds + index * (1 + CALL)
     running = np.ceil((index * (1 + CALL) + CALL) * 10 - 1e-9) / 10
     whole = np.ceil(child_seconds * 10 - 1e-9) / 10
     second = PRICES["expressGbSecond"] * EXPRESS_GB
     dollars = (child + 1) * (2 * TRANSITION + PRICES["expressRequest"]) + (child * whole + running) * second
-    looks = np.arange(count) + 1.0
-    return Plan(name, starts, dollars + looks * LAMBDA_LOOK * with_lambda, looks * CALL * with_lambda)
+    checks = np.arange(count) + 1.0
+    return Plan(name, starts, dollars + checks * LAMBDA_CHECK * with_lambda, checks * CALL * with_lambda)
 
 
 def durable(name: str, waits: Iterable[float], longest: float) -> Plan:
     """Return a durable function's wait_for_condition: an operation to start, one an attempt, an invocation each."""
     starts = _starts(waits, longest)
-    looks = np.arange(len(starts)) + 1.0
-    return Plan(name, starts, DURABLE_OPERATION + looks * (DURABLE_OPERATION + LAMBDA_LOOK), looks * CALL)
+    checks = np.arange(len(starts)) + 1.0
+    return Plan(name, starts, DURABLE_OPERATION + checks * (DURABLE_OPERATION + LAMBDA_CHECK), checks * CALL)
 
 
 def rivals(longest: float) -> list[Plan]:

@@ -35,22 +35,22 @@ from benchmarks.plans import (  # noqa: E402
     rivals,
 )
 from benchmarks.virtual_time import SEED, World, average, ours  # noqa: E402
+from flowquery.core.transitions import QUERY_RESULTS, START_QUERY  # noqa: E402
 from flowquery.polling.policy import POLICY, decide  # noqa: E402
-from flowquery.query.cost import FIXED_TRANSITIONS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.plans import Floats
 
-OURS, PLAN = "Flowquery, told nothing", "best hold-and-wait plan (2)"
+OURS, PLAN = "Flowquery", "best hold-and-wait plan (2)"
 TUNED = ("early_growth", "steady_interval", "late_growth", "jitter", "first_jitter")
 BEST_WAITS = {0.5: "best Wait-only loop (0.5)", 2.0: "best Wait-only loop (2)"}
 EXPRESS = "Express child, Wait 1 s"
-# What a run pays besides polling: its other transitions (StartQuery's among them), and two functions of 256 MB for 0.3
-# and 0.6 s; a run that a schedule starts finds no warm environment, and initialisation takes 0.5 s of each.
+# What an execution pays besides polling: its other transitions, and two functions of 256 MB for 0.3 and 0.6 s. One that
+# a schedule starts finds no warm environment, and the initialisation of each function takes 0.5 s.
 START_AND_RESULTS = (
-    (FIXED_TRANSITIONS + 1) * TRANSITION + 2 * LAMBDA_REQUEST + (0.3 + 0.6 + 2 * 0.5) * 2 * LAMBDA_SECOND
+    (START_QUERY + QUERY_RESULTS) * TRANSITION + 2 * LAMBDA_REQUEST + (0.3 + 0.6 + 2 * 0.5) * 2 * LAMBDA_SECOND
 )
 INITIALISATION = 0.5 * LAMBDA_SECOND
 
@@ -151,7 +151,7 @@ def total(outcome: Outcome, weight: float = 2.0) -> Floats:
 def targets(outcomes: dict[int, dict[str, Outcome]]) -> list[Target]:
     found = []
     limits = {5: (0.8, 12), 20: (0.95, 35), 90: (1.1, 110)}
-    for median, (express, looks) in limits.items():
+    for median, (express, checks) in limits.items():
         of = outcomes[median]
         mine, waits, plan = of[OURS], of[BEST_WAITS[2.0]], of[PLAN]
         found += [
@@ -159,13 +159,13 @@ def targets(outcomes: dict[int, dict[str, Outcome]]) -> list[Target]:
             Target(f"{median} s: dollars / best Wait-only loop", Estimate.ratio(mine.dollars, waits.dollars), 0.4),
             Target(f"{median} s: total / best hold-and-wait plan", Estimate.ratio(total(mine), total(plan)), 1.25),
             Target(f"{median} s: total / Express child", Estimate.ratio(total(mine), total(of[EXPRESS])), express),
-            Target(f"{median} s: looks", Estimate.mean(mine.looks), looks),
+            Target(f"{median} s: checks", Estimate.mean(mine.checks), checks),
         ]
     return found
 
 
 def long_query(count: int) -> Target:
-    return Target("20 minutes: looks", Estimate.mean(ours(np.full(count, 1200.0)).looks), 400)
+    return Target("20 minutes: checks", Estimate.mean(ours(np.full(count, 1200.0)).checks), 400)
 
 
 def hold_lengths(durations: Floats, runs: int) -> dict[str, dict[str, float]]:
@@ -182,7 +182,7 @@ def hold_lengths(durations: Floats, runs: int) -> dict[str, dict[str, float]]:
 
 
 def neighbours(durations: dict[int, Floats], runs: int) -> dict[str, dict[str, float]]:
-    """Return what other choices of the policy's numbers change, as ratios to its own: dollars plus lag, and looks."""
+    """Return what other choices of the policy's numbers change, as ratios to its own: dollars plus lag, and checks."""
     choices = {"": {}, **{f"{name} x {by}": {name: getattr(POLICY, name) * by} for name in TUNED for by in (0.8, 1.25)}}
     found: dict[str, dict[str, float]] = {}
     for choice, change in choices.items():
@@ -191,20 +191,20 @@ def neighbours(durations: dict[int, Floats], runs: int) -> dict[str, dict[str, f
             long = average(np.full(1, 1200.0), runs=runs)
         found[choice] = {
             **{f"total{median}": float(np.mean(total(outcome))) for median, outcome in outcomes.items()},
-            **{f"looks{median}": float(np.mean(outcome.looks)) for median, outcome in outcomes.items()},
-            "looksTwentyMinutes": float(np.mean(long.looks)),
+            **{f"checks{median}": float(np.mean(outcome.checks)) for median, outcome in outcomes.items()},
+            "checksTwentyMinutes": float(np.mean(long.checks)),
         }
     chosen = found.pop("")
     return {choice: {name: value / chosen[name] for name, value in row.items()} for choice, row in found.items()}
 
 
 def herd(count: int, *, jitter: bool) -> dict[str, int]:
-    """Return the most looks in any second, and in any tenth of one, of queries that start at the same instant.
+    """Return the most checks in any second, and in any tenth of one, of queries that start at the same instant.
 
-    The first look is at once by contract, so the count begins with the second; it goes on for two minutes.
+    The first check is at once by contract, so the count begins with the second; it goes on for two minutes.
     """
     worlds = [World(120.0, seed=seed, jitter=jitter).run() for seed in range(SEED, SEED + count)]
-    times = np.array(sorted(look for world in worlds for look in world.looks if look > 0))
+    times = np.array(sorted(check for world in worlds for check in world.checks if check > 0))
     return {
         name: int(np.max(np.searchsorted(times, times + window) - np.arange(len(times))))
         for name, window in (("second", 1.0), ("tenth", 0.1))
@@ -268,7 +268,7 @@ def _row(outcome: Outcome, who: str) -> dict[str, float]:
         "dollars": dollars.value,
         "dollarsError": dollars.error,
         "wholeRun": whole,
-        "looks": float(outcome.looks.mean()),
+        "checks": float(outcome.checks.mean()),
         "slotSeconds": float(outcome.slot_seconds.mean()),
         "total": float(total(outcome).mean()) * 1000,
     }
@@ -288,28 +288,28 @@ query to the return of the invocation that saw it; transitions and invocations t
 total: dollars plus lag, a second of which is worth 2 Wait-Task-Choice rounds. slot s: seconds that a query occupies of
 the account's Lambda concurrency, the price of holding that no bill shows. Durable functions: one operation for the
 start and one for each attempt (the least that can be billed), no data; their limit of 3,000 operations is not enforced.
-The best loops and the best plan know the distribution and may wait before their first look. Flowquery is told nothing.\
+The best loops and the best plan know the distribution and may wait before their first check. Flowquery has no tuning.\
 """
 
 
 def print_report(report: Report) -> None:
     print(HEADER.format(draws=report.draws))
     for name, outcomes in report.outcomes.items():
-        print(f"\n{name}\n{'':40}{'lag s':>14}{'dollars':>17}{'whole run':>11}{'looks':>8}{'slot s':>8}{'total':>8}")
+        print(f"\n{name}\n{'':40}{'lag s':>14}{'dollars':>17}{'whole run':>11}{'checks':>8}{'slot s':>8}{'total':>8}")
         for who, outcome in outcomes.items():
             row = _row(outcome, who)
             print(
                 f"  {who:38}{row['lag']:8.2f} ±{row['lagError']:4.2f}{row['dollars']:10.4f} ±{row['dollarsError']:6.4f}"
-                f"{row['wholeRun']:10.4f}{row['looks']:8.1f}{row['slotSeconds']:8.1f}{row['total']:8.3f}"
+                f"{row['wholeRun']:10.4f}{row['checks']:8.1f}{row['slotSeconds']:8.1f}{row['total']:8.3f}"
             )
     print(f"\n{'how long one invocation holds':32}{'total, 90 s':>14}{'total, 20 min':>16}{'lag s, 20 min':>16}")
     for hold, row in report.holds.items():
         print(f"  {hold + ' s':30}{row['medianNinetyTotal']:14.3f}{row['twentyMinutesTotal']:16.3f}", end="")
         print(f"{row['twentyMinutesLag']:16.2f}")
-    print("\nother choices, in parts of the policy's total and looks for medians 5, 20, 90, and looks of 20 minutes")
+    print("\nother choices, in parts of the policy's total and checks for medians 5, 20, 90, and checks of 20 minutes")
     for choice, ratios in report.neighbours.items():
         print(f"  {choice:24}" + "".join(f"{ratio:8.3f}" for ratio in ratios.values()))
-    print("\nqueries that start at the same instant: most looks in a second, and in a tenth of one")
+    print("\nqueries that start at the same instant: most checks in a second, and in a tenth of one")
     for name, peaks in report.herd.items():
         print(f"  {'with jitter' if name == 'jitter' else 'without':30}{peaks['second']:14}{peaks['tenth']:16}")
     print(f"\n{'targets':44}{'measured':>18}{'at most':>10}")

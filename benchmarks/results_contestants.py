@@ -49,7 +49,7 @@ class Flowquery:
 
     def run(self, scope: str) -> None:
         poll = {"waitSeconds": 0, "exhausted": False, "elapsedSeconds": 1, "checks": 1, "observed": {"SUCCEEDED": 1}}
-        event = {"scopeId": scope, "queryId": QUERY, **SELECTION, "poll": poll, "starts": 1}
+        event = {"scopeId": scope, "queryId": QUERY, **SELECTION, "poll": poll}
         self.handler(event, Context())
 
 

@@ -46,12 +46,12 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        asked = urlsplit(self.path)
-        if asked.path == "/stored":
+        url = urlsplit(self.path)
+        if url.path == "/stored":
             self.answer(str(_Handler.stored).encode())
             return
-        rows = int(asked.path.split("/rows-")[1].split("/")[0])
-        self.answer(page(int(parse_qs(asked.query).get("nextToken", ["0"])[0]), rows))
+        rows = int(url.path.split("/rows-")[1].split("/")[0])
+        self.answer(page(int(parse_qs(url.query).get("nextToken", ["0"])[0]), rows))
 
     def do_PUT(self) -> None:
         left = int(self.headers["Content-Length"])

@@ -30,8 +30,10 @@ import duckdb
 
 from benchmarks.results_contestants import CONTESTANTS
 from benchmarks.results_service import PAGE_ROWS, page
-from flowquery.core.model import Query, QueryRequest
-from flowquery.results.spool import ResultsRequest, Spool
+from flowquery.core.model import Query, QueryRequest, Selection, Window
+from flowquery.results.objects import query_key
+from flowquery.results.request import ResultsRequest
+from flowquery.results.spool import Spool
 from localaws.demo import sql
 
 if TYPE_CHECKING:
@@ -159,9 +161,8 @@ def store_windows(folder: Path, days: int) -> Path:
     dice = random.Random(1)
     for number in range(days * (timedelta(days=1) // WINDOW)):
         start = FIRST_DAY + number * WINDOW
-        fetch = ResultsRequest(
-            Query("scope", f"query-{number}"), QueryRequest("RETRANSMISSIONS", "INTER_AZ", start, start + WINDOW)
-        )
+        query_request = QueryRequest(Selection("RETRANSMISSIONS", "INTER_AZ"), Window(start, start + WINDOW))
+        request = ResultsRequest(Query("scope", f"query-{number}"), query_request)
         at = [start + timedelta(minutes=5 * index) for index in range(POINTS)]
         series = [
             {"label": f"use1-az{label % 6}/{label}", "timestamps": at, "values": [dice.uniform(0, 500) for _ in at]}
@@ -171,9 +172,9 @@ def store_windows(folder: Path, days: int) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             spool = Spool(file, lambda: 900.0)
-            summary = spool.add(fetch, [{"unit": "Count", "datapoints": series}])
+            summary = spool.add(request, [{"unit": "Count", "datapoints": series}])
             spool.finish()
-        target = folder / fetch.key(summary)
+        target = folder / query_key(request, summary)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.rename(target)
     return folder
@@ -233,19 +234,19 @@ def as_text(report: dict[str, Any]) -> str:
         f"{'rows':>9}  {'contestant':20}  {'rows/CPU s':>10}  {'above idle MB':>13}  {'peak MB':>7}  {'stored MB':>9}"
     ]
     for name, by_rows in report["contestants"].items():
-        for rows, told in by_rows.items():
+        for rows, row in by_rows.items():
             lines.append(
-                f"{int(rows):>9,}  {name:20}  {int(rows) / told['cpuSeconds']:>10,.0f}  {told['memory'] / 1e6:>13.1f}  "
-                f"{told['peak'] / 1e6:>7.1f}  {told['stored'] / 1e6:>9.3f}"
+                f"{int(rows):>9,}  {name:20}  {int(rows) / row['cpuSeconds']:>10,.0f}  {row['memory'] / 1e6:>13.1f}  "
+                f"{row['peak'] / 1e6:>7.1f}  {row['stored'] / 1e6:>9.3f}"
             )
     lines.append(
         f"Step Functions that calls the API itself: at most {report['stepFunctionsRows']:,} rows, then the run fails"
     )
-    told_of = [name for name in report["queries"]["joined by day"] if name != "objects"]
-    lines += ["", f"{'layout':22}{'objects':>9}" + "".join(f"{f'{name}, s':>22}" for name in told_of)]
-    for name, told in report["queries"].items():
-        seconds = "".join(f"{told[query]:>22.3f}" for query in told_of)
-        lines.append(f"{name:22}{told['objects']:>9,}{seconds}")
+    queries = [name for name in report["queries"]["joined by day"] if name != "objects"]
+    lines += ["", f"{'layout':22}{'objects':>9}" + "".join(f"{f'{name}, s':>22}" for name in queries)]
+    for name, measured in report["queries"].items():
+        seconds = "".join(f"{measured[query]:>22.3f}" for query in queries)
+        lines.append(f"{name:22}{measured['objects']:>9,}{seconds}")
     lines.append("")
     for target in report["targets"]:
         verdict = "met" if target["met"] else "not met"

@@ -1,4 +1,4 @@
-"""A loopback Network Flow Monitor that answers every look at once, over connections that stay open."""
+"""A loopback Network Flow Monitor that answers every check at once, over connections that stay open."""
 
 from __future__ import annotations
 

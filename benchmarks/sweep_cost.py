@@ -48,7 +48,7 @@ DURATIONS = [
 ]  # seconds
 COUNTS = [1, 33, 66, 99, 132]
 BRANCHES = 40  # docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
-LIMIT, SENT = 5.0, 10.0  # requests a second: what the simulated service takes, and what the sweep is told to send
+LIMIT, SENT = 5.0, 10.0  # requests a second: what the simulated service takes, and what the sweep sends at first
 LIMITED = [33, 132]
 SWEEPS, FLEXIBLE_SECONDS = 1000, 300.0
 
@@ -89,8 +89,14 @@ class Row:
         )
 
     def to_json(self) -> dict[str, float]:
-        told = {"calls": self.calls, "gbSeconds": self.gb_seconds, "dollars": self.dollars, "seconds": self.seconds}
-        return {"transitions": self.transitions, "requests": self.requests, **told}
+        return {
+            "transitions": self.transitions,
+            "requests": self.requests,
+            "calls": self.calls,
+            "gbSeconds": self.gb_seconds,
+            "dollars": self.dollars,
+            "seconds": self.seconds,
+        }
 
 
 Rows = dict[tuple[str, int], Row]
@@ -114,7 +120,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Limited:
-    """A sweep against a service that takes LIMIT requests a second, told to send SENT.
+    """A sweep against a service that takes LIMIT requests a second; it sends SENT at first.
 
     The rate is over all its time, with the end in which only the longest queries run and few requests are due.
     """
@@ -215,8 +221,8 @@ def targets(rows: Rows, limits: dict[int, list[Limited]], peak: float) -> list[T
         Target("33 queries: dollars / Map of Express loops", mine.dollars / express.dollars, 1.0),
         Target("added dollars a query, 33 to 132: off their mean", uneven, 0.15),
     ]
-    for count, told in limits.items():
-        failed, rate = sum(one.failed for one in told), fmean(one.of_limit for one in told)
+    for count, runs in limits.items():
+        failed, rate = sum(one.failed for one in runs), fmean(one.of_limit for one in runs)
         found.append(Target(f"{count} queries, limited: failed", failed, 0))
         found.append(Target(f"{count} queries, limited: rate / limit", rate, 0.85, at_least=True))
     return [*found, Target(f"{SWEEPS:,} sweeps due at once: peak / mean", peak, 3.0)]
@@ -239,7 +245,7 @@ class Report:
             "queries": {
                 count: {name: row.to_json() for (name, of), row in self.rows.items() if of == count} for count in counts
             },
-            "limited": {count: [vars(one) for one in told] for count, told in self.limits.items()},
+            "limited": {count: [vars(one) for one in runs] for count, runs in self.limits.items()},
             "peaks": self.peaks,
             "targets": [target.to_json() for target in self.targets],
         }
@@ -256,7 +262,7 @@ def measure(world: World, counts: Sequence[int], seeds: int) -> Report:
 
 
 def call_times(ran: Usage) -> list[float]:
-    """Return when its calls came, in seconds from the first."""
+    """Return when its calls were made, in seconds from the first."""
     return [call.at - ran.calls[0].at for call in ran.calls]
 
 

@@ -53,7 +53,7 @@ QUERY = {**PAIRS[0], **window(0)}
 
 
 def sweep(count: int) -> dict[str, object]:
-    """Return SweepScope's input for the first so many queries: part of one window, or whole ones."""
+    """Return SweepScope's input for the first so many queries: some of one window, or whole windows."""
     windows, rest = divmod(count, len(PAIRS))
     if windows and rest:
         raise ValueError(f"{count} queries: expected up to {len(PAIRS)}, or a multiple of it")
@@ -109,6 +109,8 @@ class World:
             threading.Event().wait(0.005)
         if described["status"] != "SUCCEEDED":
             raise RuntimeError(f"{arn} is {described['status']}: {described.get('error')}: {described.get('cause')}")
+        while "output" not in described:  # moto sets it after the status
+            described = sfn.describe_execution(executionArn=arn)
         invocations = list(self._aws.lambda_backend.invocations)
         return Usage(
             transitions=transitions(sfn.get_execution_history(executionArn=arn)["events"]),
@@ -125,7 +127,7 @@ class World:
             zipped.write(FOLDER / "plain_loop.py", "plain_loop.py")
         role = self._aws.client("iam").list_roles()["Roles"][0]["Arn"]
         definition = (FOLDER / "plain_loop.asl.yaml").read_text("utf-8")
-        for name in ("start", "look", "fetch"):
+        for name in ("start", "check", "fetch"):
             function = self._aws.client("lambda").create_function(
                 FunctionName=f"plain-loop-{name}",
                 Runtime="python3.13",

@@ -11,7 +11,8 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.plans import CALL, LAMBDA_REQUEST, LAMBDA_SECOND, TRANSITION, Outcome, Plan
-from flowquery.query.status_step import Watch, watch
+from flowquery.core.transitions import STATUS_ANSWER
+from flowquery.query.status_step import StatusRequest, watch
 
 if TYPE_CHECKING:
     from benchmarks.plans import Floats
@@ -24,14 +25,14 @@ MARGIN_SECONDS = 60.0  # the function's timeout is so much longer than its hold
 
 @dataclass
 class World:
-    """One query that takes `duration` seconds, the clock it lives by, and what watching it costs, look by look."""
+    """One query that takes `duration` seconds, the clock it lives by, and what watching it costs, check by check."""
 
     duration: float
     hold: float = HOLD_SECONDS
     seed: int = SEED
     jitter: bool = True
     now: float = 0.0
-    looks: list[float] = field(default_factory=list)
+    checks: list[float] = field(default_factory=list)
     dollars: list[float] = field(default_factory=list)
     slot_seconds: list[float] = field(default_factory=list)
     poll: dict[str, Any] | None = None
@@ -49,13 +50,13 @@ class World:
 
     def plan(self) -> Plan:
         """Return what happened as a plan, good for any query that is no longer than this one."""
-        return Plan("Flowquery", np.array(self.looks), np.array(self.dollars), np.array(self.slot_seconds))
+        return Plan("Flowquery", np.array(self.checks), np.array(self.dollars), np.array(self.slot_seconds))
 
     def _invoke(self) -> object:
-        knobs = {"holdSeconds": self.hold, "timeoutSeconds": 86_400}
         self._began, self.invocations = self.now, self.invocations + 1
-        request = Watch.parse({"scopeId": "scope", "queryId": "query", "poll": self.poll, **knobs})
-        answer: dict[str, Any] = watch(request, self._look, self._remaining_seconds)
+        ids = {"scopeId": "scope", "queryId": "query"}
+        request = StatusRequest.parse({**ids, "poll": self.poll, "holdSeconds": self.hold, "timeoutSeconds": 86_400})
+        answer: dict[str, Any] = watch(request, self._check, self._remaining_seconds)
         self._occupied += self.now - self._began
         self.poll = answer["poll"]
         self._sleep(answer["poll"]["waitSeconds"])
@@ -67,12 +68,12 @@ class World:
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def _look(self, _: Query) -> str:
-        self.looks.append(self.now)
+    def _check(self, _: Query) -> str:
+        self.checks.append(self.now)
         status = "SUCCEEDED" if self.now >= self.duration else "RUNNING"
         self.now += CALL
         occupied = self._occupied + self.now - self._began
-        transitions = (self.poll["transitions"] if self.poll else 0) + 2  # were this the last look
+        transitions = (self.poll["transitions"] if self.poll else 0) + STATUS_ANSWER  # were this the last check
         self.dollars.append(transitions * TRANSITION + self.invocations * LAMBDA_REQUEST + occupied * LAMBDA_SECOND)
         self.slot_seconds.append(occupied)
         return status
@@ -84,7 +85,7 @@ def ours(durations: Floats) -> Outcome:
     return Outcome(
         np.array([world.now for world in worlds]) - durations,
         np.array([world.dollars[-1] for world in worlds]),
-        np.array([float(len(world.looks)) for world in worlds]),
+        np.array([float(len(world.checks)) for world in worlds]),
         np.array([world.slot_seconds[-1] for world in worlds]),
     )
 
@@ -96,6 +97,6 @@ def average(durations: Floats, hold: float = HOLD_SECONDS, *, runs: int) -> Outc
     return Outcome(
         *(
             np.mean([getattr(outcome, name) for outcome in outcomes], axis=0)
-            for name in ("lag", "dollars", "looks", "slot_seconds")
+            for name in ("lag", "dollars", "checks", "slot_seconds")
         )
     )

@@ -75,6 +75,8 @@ def _arrows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _condition(choice: Mapping[str, Any]) -> str:
+    if "Condition" in choice:  # JSONata, whose `$` marks variables and functions; Mermaid needs quotes around brackets
+        return '"' + choice["Condition"].removeprefix("{%").removesuffix("%}").strip().replace("$", "") + '"'
     if "Not" in choice:
         return f"not {_condition(choice['Not'])}"
     for kind, link in (("And", ", "), ("Or", " or ")):

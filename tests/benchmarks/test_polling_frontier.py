@@ -39,7 +39,7 @@ def test_a_small_run_measures_everybody_and_draws_the_chart(
 
 def test_the_table_has_every_measurement(capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = polling_frontier.compare(TARGETED[5], np.array([3.0, 5.0, 9.0]))
-    target = polling_frontier.Target("looks", polling_frontier.Estimate(13, 0.1), 12)
+    target = polling_frontier.Target("checks", polling_frontier.Estimate(13, 0.1), 12)
     peaks = {"second": 3, "tenth": 2}
     ratios = {"60": {"medianNinetyTotal": 1.0, "twentyMinutesTotal": 2.0, "twentyMinutesLag": 3.0}}
 
@@ -74,7 +74,7 @@ def test_a_world_counts_transitions_as_the_poll_does() -> None:
     assert world.dollars[-1] == pytest.approx(
         world.poll["transitions"] * TRANSITION + world.invocations * 2e-7 + world.slot_seconds[-1] * 1.666675e-6
     )
-    assert world.poll["checks"] == len(world.looks)
+    assert world.poll["checks"] == len(world.checks)
 
 
 @pytest.mark.parametrize("plan", rivals(700.0), ids=lambda plan: plan.name)

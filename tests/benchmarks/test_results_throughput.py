@@ -20,8 +20,8 @@ def test_a_small_run_measures_everybody_and_every_layout(capsys: pytest.CaptureF
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert report["contestants"].keys() == CONTESTANTS.keys()
     for by_rows in report["contestants"].values():
-        assert all(told["cpuSeconds"] > 0 and told["stored"] > 0 for told in by_rows.values())
-    assert [told["objects"] for told in report["queries"].values()] == [96, 1, 1]
+        assert all(measured["cpuSeconds"] > 0 and measured["stored"] > 0 for measured in by_rows.values())
+    assert [layout["objects"] for layout in report["queries"].values()] == [96, 1, 1]
     assert len(report["targets"]) == 4
     text = results_throughput.as_text(report)
     assert all(name in text for name in (*CONTESTANTS, "top_contributors", "Parquet by day", "at most 0.20"))
@@ -33,9 +33,9 @@ def test_memory_is_flat_where_it_grows_by_a_tenth_at_most_above_idle(memory: flo
     ours[200_000] = {**ours[20_000], "memory": memory}
     loop = {rows: {"memory": 1e8, "peak": 2e8, "stored": 9.0, "cpuSeconds": 9.0} for rows in ours}
 
-    told = results_throughput.targets({results_throughput.OURS: ours, results_throughput.LOOP: loop})
+    targets = results_throughput.targets({results_throughput.OURS: ours, results_throughput.LOOP: loop})
 
-    assert [target["met"] for target in told] == [True, flat, True, True]
+    assert [target["met"] for target in targets] == [True, flat, True, True]
 
 
 def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
     sums = {
         results_throughput.connect(at).execute("SELECT count(*), max(value) FROM results").fetchone() for at in layouts
     }
-    [(counted, _)] = [told for told in sums if told]
+    [(counted, _)] = [row for row in sums if row]
     assert (counted, len(sums)) == (rows, 1)
     assert (windows / "results").is_dir()
 
@@ -58,9 +58,9 @@ def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
 def test_the_pages_of_the_service_have_the_rows_that_are_asked_for() -> None:
     held, number = 0, 0
     while True:
-        told = json.loads(page(number, 1_200))
-        held += sum(len(series["values"]) for series in told["datapoints"])
-        if "nextToken" not in told:
+        reply = json.loads(page(number, 1_200))
+        held += sum(len(series["values"]) for series in reply["datapoints"])
+        if "nextToken" not in reply:
             break
         number += 1
 

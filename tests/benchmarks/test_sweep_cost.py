@@ -17,7 +17,7 @@ from localaws.scripted_network_flow_monitor import Call
 from tests.loopback import ROOT
 
 
-def spent(transitions: int = 12, seconds: float = 15.75, calls: int = 5) -> Usage:
+def usage(transitions: int = 12, seconds: float = 15.75, calls: int = 5) -> Usage:
     made = [Call("GetQueryStatus", "scope", "query", "RUNNING", at=float(at)) for at in range(calls)]
     return Usage(transitions, 5, 0.1, seconds, made, {})
 
@@ -41,10 +41,10 @@ def test_a_small_run_measures_everybody_on_the_same_queries() -> None:
 
 
 def test_a_map_is_counted_once_and_its_children_with_the_step_that_starts_each() -> None:
-    rows = sweep_cost.rivals([spent(12), spent(15)], [spent(9), spent(9)])
+    rows = sweep_cost.rivals([usage(12), usage(15)], [usage(6), usage(6)])
 
     assert rows[LOOPS].transitions == 1 + 11 + 14
-    assert rows[CHILDREN].transitions == 1 + 2 * (1 + 9)
+    assert rows[CHILDREN].transitions == 1 + 2 * (1 + 6)
     assert rows[EXPRESS].transitions == 1 + 2
     assert rows[EXPRESS].express == pytest.approx(2 * (1e-6 + 15.8 * 0.00001667 / 16))
     assert rows[ONE_EXPRESS].express == pytest.approx(1e-6 + 15.8 * 0.00001667 / 16)
@@ -62,10 +62,10 @@ def test_branches_beyond_the_most_at_once_wait_for_one_to_end() -> None:
     assert sweep_cost.side_by_side([4, 2, 3]) == 4
 
 
-def test_a_sweep_asks_for_part_of_a_window_or_for_whole_ones() -> None:
-    part, whole = sweep_world.sweep(2), sweep_world.sweep(66)
+def test_a_sweep_has_some_queries_of_a_window_or_whole_windows() -> None:
+    some, whole = sweep_world.sweep(2), sweep_world.sweep(66)
 
-    assert (part["selections"], part["windows"]) == (sweep_world.PAIRS[:2], [sweep_world.window(0)])
+    assert (some["selections"], some["windows"]) == (sweep_world.PAIRS[:2], [sweep_world.window(0)])
     assert (whole["selections"], whole["windows"]) == (sweep_world.PAIRS, [*map(sweep_world.window, (0, 1))])
     with pytest.raises(ValueError, match="40 queries"):
         sweep_world.sweep(40)
@@ -86,10 +86,10 @@ def test_the_rate_under_a_limit_counts_accepted_requests_from_the_first_to_the_l
     refused = Call("GetQueryStatus", "scope", "query", "ThrottlingException", at=0.5)
     ran = Usage(9, 3, 0.1, 1.0, [*calls, refused], {"counts": {"SUCCEEDED": 2, "QueryFailed": 1}})
 
-    told = sweep_cost.limited(ran, 3)
+    limited = sweep_cost.limited(ran, 3)
 
-    assert (told.failed, told.accepted, told.throttled) == (1, 4, 1)
-    assert told.of_limit == pytest.approx(4 / 5)
+    assert (limited.failed, limited.accepted, limited.throttled) == (1, 4, 1)
+    assert limited.of_limit == pytest.approx(4 / 5)
 
 
 def test_sweeps_that_start_within_the_flexible_window_spread_what_those_at_one_instant_heap() -> None:
@@ -101,7 +101,7 @@ def test_sweeps_that_start_within_the_flexible_window_spread_what_those_at_one_i
     assert heaped == pytest.approx(300 / 40)
 
 
-def test_targets_are_judged_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_targets_are_judged_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
     def row(transitions: float, express: float = 0.0) -> Row:
         return Row(transitions, 10, 200, 1.0, 40, express)
 
@@ -118,7 +118,7 @@ def test_targets_are_judged_and_told(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(json.dumps(report.to_json()))["targets"][-1]["met"] is True
 
 
-def test_steps_of_added_cost_are_told_by_how_far_they_are_off_their_mean() -> None:
+def test_steps_of_added_cost_are_measured_by_how_far_they_are_off_their_mean() -> None:
     def row(transitions: float) -> Row:
         return Row(transitions, 0, 0, 0, 0)
 

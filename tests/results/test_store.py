@@ -21,7 +21,7 @@ from flowquery.core.errors import MalformedReply
 from flowquery.core.model import Family, Selection, Window
 from flowquery.results.objects import selections_text, sweep_key
 from flowquery.results.store import stored_selections
-from localaws.networkflowmonitor.models import Script
+from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
 from tests.scripted import Reply, ScriptedServer, call, http, listed
 

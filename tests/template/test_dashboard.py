@@ -8,8 +8,8 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from flowquery.aws.observability import UNITS
 
+from flowquery.aws.metrics import UNITS
 from tests.loopback import SCOPE_ID, Stack
 
 MONITOR = "arn:aws:networkflowmonitor:us-east-1:123456789012:monitor/between-zones"
@@ -17,10 +17,10 @@ MONITOR = "arn:aws:networkflowmonitor:us-east-1:123456789012:monitor/between-zon
 
 @pytest.fixture(scope="module", params=["", "between-zones"])
 def widgets(deployed: Stack, request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
-    outputs = deployed.aws.deploy({"ScopeId": SCOPE_ID, "MonitorName": request.param}, "seen")
+    outputs = deployed.aws.deploy({"ScopeId": SCOPE_ID, "MonitorName": request.param}, "graphs")
     body = deployed.aws.client("cloudwatch").get_dashboard(DashboardName=outputs["DashboardName"])["DashboardBody"]
     yield json.loads(body)["widgets"]
-    deployed.aws.client("cloudformation").delete_stack(StackName="seen")
+    deployed.aws.client("cloudformation").delete_stack(StackName="graphs")
 
 
 def metrics(widgets: list[dict[str, Any]]) -> list[list[Any]]:
@@ -41,7 +41,7 @@ def test_no_widget_lies_over_another_and_none_leaves_the_grid(widgets: list[dict
 def test_the_custom_widget_is_the_stacks_function(widgets: list[dict[str, Any]]) -> None:
     [custom] = [widget for widget in widgets if widget["type"] == "custom"]
 
-    assert ":function:seen-QueryWidgetFunction" in custom["properties"]["endpoint"]
+    assert ":function:graphs-QueryWidgetFunction" in custom["properties"]["endpoint"]
 
 
 def test_own_metrics_are_those_that_functions_send_with_the_stack_as_their_one_dimension(
@@ -49,8 +49,8 @@ def test_own_metrics_are_those_that_functions_send_with_the_stack_as_their_one_d
 ) -> None:
     own = [metric for metric in metrics(widgets) if metric[0] == "Flowquery"]
 
-    assert {metric[1] for metric in own} == UNITS.keys() | {"AlarmsRaised"}
-    assert {tuple(metric[2:4]) for metric in own} == {("service", "seen")}
+    assert {metric[1] for metric in own} == UNITS.keys()
+    assert {tuple(metric[2:4]) for metric in own} == {("service", "graphs")}
 
 
 def test_the_monitors_metrics_are_there_where_it_is_named(widgets: list[dict[str, Any]]) -> None:

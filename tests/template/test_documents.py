@@ -15,7 +15,6 @@ from tests.loopback import ROOT
 README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))["Resources"]
-UNTOLD = ("logs:", "xray:")  # what every function has, which the README says in a sentence
 
 
 def section(title: str) -> str:
@@ -30,7 +29,10 @@ def rows(title: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "arrow"),
     [
-        ("run_query", "GetQueryStatus --> ChooseByStatus"),
+        (
+            "run_query",
+            "ChooseByStatus -- \"status in ['QUEUED', 'RUNNING'] and not(poll.exhausted)\" --> WaitBeforeNextCheck",
+        ),
         ("sweep_scope", "AdvanceQueries -. any error .-> StopQueries"),
         ("backfill", "SweepWindows --> CheckBackfill"),
         ("parent_workflow", "ChooseByPeak -- not empty, value above quietUpTo --> Loud"),
@@ -81,19 +83,26 @@ def flattened(schema: dict[str, Any]) -> list[str]:
             for form in field.get("oneOf", [])
             if form.get("$ref", "")[0:8] == "#/$defs/"
         ]
-        names += [f"{name}.{part}" for form in forms for part in form["properties"]] or [name]
+        names += [f"{name}.{member}" for form in forms for member in form["properties"]] or [name]
     return names
 
 
 def test_the_permissions_are_those_of_the_template() -> None:
-    for function, said in rows("Permissions").items():
-        if function != "function":
-            [policy] = RESOURCES[f"{function}Role"]["Properties"]["Policies"]
-            allowed: list[str] = []
-            for statement in policy["PolicyDocument"]["Statement"]:
-                action = statement["Action"]
-                allowed += action if isinstance(action, list) else [action]
-            assert re.findall(r"`([^`]+)`", said) == [a for a in allowed if not a.startswith(UNTOLD)]
+    functions = {
+        name.removesuffix("Function"): resource["Properties"]["Role"]["Fn::GetAtt"][0]
+        for name, resource in RESOURCES.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    explained = {function: text for function, text in rows("Permissions").items() if function != "function"}
+
+    assert sorted(explained) == sorted(functions)
+    for function, role in functions.items():
+        [policy] = RESOURCES[role]["Properties"]["Policies"]
+        allowed: list[str] = []
+        for statement in policy["PolicyDocument"]["Statement"]:
+            action = statement["Action"]
+            allowed += action if isinstance(action, list) else [action]
+        assert re.findall(r"`([^`]+)`", explained[function]) == allowed
 
 
 def test_the_scenarios_are_those_that_there_are() -> None:

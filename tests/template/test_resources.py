@@ -30,11 +30,26 @@ def read_role(clients: Clients, role: Resource) -> Mapping[str, Any]:
     described = iam.get_role(RoleName=name)["Role"]
     names = iam.list_role_policies(RoleName=name)["PolicyNames"]
     documents = {policy: iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"] for policy in names}
+    attached = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
     return {
         "Description": described["Description"],
         "AssumeRolePolicyDocument": described["AssumeRolePolicyDocument"],
+        "ManagedPolicyArns": [policy["PolicyArn"] for policy in attached],
         "Policies": [{"PolicyName": policy, "PolicyDocument": document} for policy, document in documents.items()],
     }
+
+
+def read_managed_policy(clients: Clients, policy: Resource) -> Mapping[str, Any]:
+    iam, arn = clients("iam"), policy.physical_id
+    described = iam.get_policy(PolicyArn=arn)["Policy"]
+    version = iam.get_policy_version(PolicyArn=arn, VersionId=described["DefaultVersionId"])["PolicyVersion"]
+    return {"Description": described["Description"], "PolicyDocument": version["Document"]}
+
+
+def read_policy(clients: Clients, policy: Resource) -> Mapping[str, Any]:
+    [role] = policy.properties["Roles"]
+    described = clients("iam").get_role_policy(RoleName=role, PolicyName=policy.properties["PolicyName"])
+    return {"Roles": [described["RoleName"]], **described}
 
 
 def read_bucket(clients: Clients, bucket: Resource) -> Mapping[str, Any]:
@@ -173,9 +188,9 @@ def read_database(clients: Clients, database: Resource) -> Mapping[str, Any]:
 
 
 def read_table(clients: Clients, table: Resource) -> Mapping[str, Any]:
-    said = table.properties["TableInput"]
-    described = clients("glue").get_table(DatabaseName=table.properties["DatabaseName"], Name=said["Name"])["Table"]
-    given = {name: described[name] for name in said}
+    expected = table.properties["TableInput"]
+    described = clients("glue").get_table(DatabaseName=table.properties["DatabaseName"], Name=expected["Name"])["Table"]
+    given = {name: described[name] for name in expected}
     return {"CatalogId": described["CatalogId"], "DatabaseName": described["DatabaseName"], "TableInput": given}
 
 
@@ -195,6 +210,8 @@ def read_named_query(clients: Clients, query: Resource) -> Mapping[str, Any]:
 
 READERS: Mapping[str, Callable[[Clients, Resource], Mapping[str, Any]]] = {
     "AWS::IAM::Role": read_role,
+    "AWS::IAM::ManagedPolicy": read_managed_policy,
+    "AWS::IAM::Policy": read_policy,
     "AWS::S3::Bucket": read_bucket,
     "AWS::SNS::Topic": read_topic,
     "AWS::SNS::TopicPolicy": read_topic_policy,
@@ -233,17 +250,17 @@ def test_each_resource_is_what_the_template_says(deployed: Stack, created: list[
     of_kind = [resource for resource in created if resource.type == kind]
     assert of_kind
     for resource in of_kind:
-        said = normal({name: value for name, value in resource.properties.items() if name not in NOT_READ_BACK})
-        read = normal(READERS[kind](deployed.aws.client, resource))
-        assert {name: read.get(name) for name in said} == said, resource.logical_id
+        properties = {name: value for name, value in resource.properties.items() if name not in NOT_READ_BACK}
+        expected, read = normal(properties), normal(READERS[kind](deployed.aws.client, resource))
+        assert {name: read.get(name) for name in expected} == expected, resource.logical_id
 
 
 def normal(value: Any) -> Any:
     """Return the value without what APIs and templates write in two ways: numbers as text, defaults, order."""
     if isinstance(value, Mapping):
-        return {name: normal(part) for name, part in value.items()}
+        return {name: normal(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [normal(part) for part in value]
+        return [normal(item) for item in value]
     if hasattr(value, "arn"):  # moto's Ref of a layer gives the object
         return value.arn
     return int(value) if isinstance(value, (int, float)) or (isinstance(value, str) and value.isdigit()) else value
@@ -264,7 +281,7 @@ def test_functions_log_to_the_log_group_that_the_template_names(stack: Stack) ->
 def test_deleting_a_stack_leaves_nothing_of_it(deployed: Stack) -> None:
     client = deployed.aws.client
     before = client("lambda").list_functions()["Functions"]
-    deployed.aws.deploy(PARAMETERS, "leaving")
+    outputs = deployed.aws.deploy(PARAMETERS, "leaving")
     client("cloudformation").delete_stack(StackName="leaving")
 
     alarms = client("cloudwatch").describe_alarms(AlarmNamePrefix="leaving")["MetricAlarms"]
@@ -273,8 +290,10 @@ def test_deleting_a_stack_leaves_nothing_of_it(deployed: Stack) -> None:
     assert (alarms, schedules, dashboards) == ([], [], [])
     databases = [database["Name"] for database in client("glue").get_databases()["DatabaseList"]]
     groups = [group["Name"] for group in client("athena").list_work_groups()["WorkGroups"]]
-    assert "flowquery" in databases
-    assert "leaving" not in databases + groups
+    assert deployed.outputs["SqlDatabaseName"] in databases
+    assert outputs["SqlDatabaseName"] not in databases
+    assert "leaving" not in groups
+    assert not [role for role in client("iam").list_roles()["Roles"] if role["RoleName"].startswith("leaving")]
     assert len(client("lambda").list_functions()["Functions"]) == len(before)
 
 
