@@ -398,8 +398,6 @@ def test_lengths_are_those_of_the_code() -> None:
     assert found["rankings"]["maxItems"] == limits.RANKED_PEAKS.most
     assert found["queries"]["items"]["properties"]["cause"]["maxLength"] == QUERY_CAUSE_LENGTH
     assert found["rankings"]["items"]["properties"]["topContributors"]["maxItems"] == TOP_CONTRIBUTORS
-    suffix = SCHEMAS["start_execution.input"]["oneOf"][0]["properties"]["suffix"]["description"]
-    assert f"first {limits.SUFFIX_LENGTH} characters" in suffix
 
 
 def test_defaults_of_the_stack_are_those_of_the_code() -> None:

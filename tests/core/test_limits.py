@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -175,9 +176,18 @@ def test_the_schemas_say_how_long_a_name_may_be() -> None:
 def test_a_parameter_of_the_template_has_the_bounds_and_the_default(name: str) -> None:
     parameter, bounds = PARAMETERS[name], BOUNDS_BY_PARAMETER[name]
 
-    assert Bounds(parameter["MinValue"], parameter["MaxValue"], parameter["Default"]) == (
-        bounds._replace(most=600) if name == "HoldSeconds" else bounds  # the function's own timeout is 660 s
-    )
+    assert float(parameter["Default"]) == bounds.default
+    assert accepts(parameter, bounds.least)
+    assert accepts(parameter, bounds.most)
+    assert not accepts(parameter, bounds.least - 1)
+    assert not accepts(parameter, bounds.most + 1)
+
+
+def accepts(parameter: Mapping[str, Any], number: float) -> bool:
+    """Tell whether CloudFormation takes the number: by bounds, or by a pattern where it has to be a whole one."""
+    if parameter["Type"] == "Number":
+        return bool(parameter["MinValue"] <= number <= parameter["MaxValue"])
+    return re.fullmatch(parameter["AllowedPattern"], f"{number:g}") is not None
 
 
 @pytest.mark.parametrize(

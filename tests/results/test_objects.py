@@ -18,7 +18,6 @@ from flowquery.results.objects import (
     read_sweep_selections,
     selections_digest,
     selections_text,
-    stored_rows,
     sweep_key,
     sweep_metadata,
     sweep_prefix,
@@ -137,7 +136,7 @@ def test_the_metadata_of_a_sweep_says_what_its_object_holds(held: dict[Selection
     metadata = sweep_metadata(SCOPE_ID, WINDOW, held, "ab" * 32)
 
     assert read_sweep_selections(metadata) == set(held)
-    assert stored_rows(metadata) == sum(summary.rows for summary in held.values())
+    assert int(metadata["rows"]) == sum(summary.rows for summary in held.values())
     assert metadata["queries"] == str(len(held))
     firsts = [summary.first_timestamp for summary in held.values() if summary.first_timestamp]
     assert metadata.get("firsttimestamp") == min(firsts, default=None)

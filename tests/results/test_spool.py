@@ -232,7 +232,7 @@ def test_ranked_rows_are_spooled_by_the_same_code_into_their_own_table() -> None
     summary = spool.add(request, [ranked(9, 8, 7, 6), ranked(5, 4)])
     spool.finish()
 
-    assert (summary.unit, summary.rows, summary.series, summary.first_timestamp) == ("None", 6, 6, "")
+    assert (summary.unit, summary.rows, summary.series, summary.first_timestamp) == (None, 6, 6, "")
     assert summary.peak == Peak(9, "i-9", "")
     assert [row["value"] for row in summary.contributors or ()] == [9, 8, 7, 6, 5]
     assert [(row["rank"], row["value"]) for row in lines_of(file)] == [(1, 9), (2, 8), (3, 7), (4, 6), (5, 5), (6, 4)]

@@ -156,8 +156,8 @@ class _Tally:
 
     def add(self, page: Page, batches: list[Batch]) -> bytes:
         """Count the page in and return its lines. Memory has to hold no more than a page."""
-        if batches:
-            self._add_unit(str(page.get("unit") or ""))
+        if page.get("unit"):
+            self._add_unit(str(page["unit"]))
         for batch in batches:
             self.labels.add(batch.label)
             if batch.values:
@@ -188,7 +188,7 @@ class _Tally:
 
     def summary(self, *, ranked: bool) -> Summary:
         return Summary(
-            unit=self.unit or None,
+            unit=self.unit,
             rows=self.rows,
             series=len(self.labels),
             peak=self.peak,
