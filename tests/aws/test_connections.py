@@ -1,4 +1,4 @@
-"""The warm path: one connection for all looks of an execution environment."""
+"""The warm path: one connection for all status checks of an execution environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def answer_and_close(reply: bytes) -> Callable[[socket.socket], object]:
     return script
 
 
-def look() -> Any:
+def check() -> Any:
     return call("get_query_status", QUERY)
 
 
@@ -37,7 +37,7 @@ def test_invocations_share_one_connection(server: ScriptedServer) -> None:
     server.replies = [RUNNING]
 
     for _ in range(5):
-        look()
+        check()
 
     assert (len(server.requests), server.connections) == (5, 1)
 
@@ -45,20 +45,20 @@ def test_invocations_share_one_connection(server: ScriptedServer) -> None:
 def test_a_connection_that_the_server_closed_between_invocations_is_reopened(server: ScriptedServer) -> None:
     server.replies = [answer_and_close(RUNNING), RUNNING]
 
-    look()
+    check()
     wait_until_closed()
-    answer = look()
+    answer = check()
 
     assert answer["poll"]["observed"] == {"RUNNING": 1}
     assert (len(server.requests), server.connections) == (2, 2)
 
 
-def test_a_connection_that_breaks_under_a_look_costs_one_more_request(server: ScriptedServer) -> None:
+def test_a_connection_that_breaks_under_a_status_check_costs_one_more_request(server: ScriptedServer) -> None:
     # As when the environment was frozen and the end of the connection is seen only by using it.
     server.replies = [RUNNING, lambda connection: connection.close(), RUNNING]
 
-    look()
-    answer = look()
+    check()
+    answer = check()
 
     assert answer["poll"]["observed"] == {"RUNNING": 1}
     assert (len(server.requests), server.connections) == (3, 2)
@@ -75,16 +75,17 @@ def test_a_start_is_not_sent_again_over_a_connection_that_breaks(server: Scripte
     assert len(server.requests) == 2
 
 
-def test_the_client_is_made_once(server: ScriptedServer) -> None:
-    server.replies = [RUNNING]
-    client = network_flow_monitor.client()
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_client_is_made_once_for_its_number_of_attempts(server: ScriptedServer, attempts: int) -> None:
+    client = network_flow_monitor.client(attempts)
 
-    look()
+    network_flow_monitor.NetworkFlowMonitor(attempts)
 
-    assert network_flow_monitor.client() is client
+    assert network_flow_monitor.client(attempts) is client
+    assert network_flow_monitor.client.cache_info().currsize == 1
 
 
-def test_the_payload_of_power_tuning_is_one_look(server: ScriptedServer) -> None:
+def test_the_payload_of_power_tuning_is_one_status_check(server: ScriptedServer) -> None:
     server.replies = [RUNNING]
 
     call("get_query_status", event("power_tuning/get_query_status")["payload"])
@@ -94,7 +95,7 @@ def test_the_payload_of_power_tuning_is_one_look(server: ScriptedServer) -> None
 
 def wait_until_closed() -> None:
     """Wait until the client's system has heard of the close, as it has when Lambda thaws an environment."""
-    client: Any = network_flow_monitor.client()
+    client: Any = network_flow_monitor.client(2)
     pools = client._endpoint.http_session._manager.pools
     for key in pools.keys():  # noqa: SIM118 - a container of urllib3, which cannot be iterated
         connection = pools[key].pool.queue[-1]
