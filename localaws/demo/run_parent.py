@@ -42,7 +42,8 @@ def run_parent(stage: Stage) -> bool:
     show_alarms(stage, expected=False)
     show_cost(stage)
     if outcome.succeeded and any("peak" in verdict for verdict in outcome.output):
-        show_sql(stage, [event["startTime"][:10]], [event["startTime"], event["endTime"]])
+        window = event["query"]
+        show_sql(stage, [window["startTime"][:10]], [window["startTime"], window["endTime"]])
     return outcome.succeeded
 
 

@@ -188,8 +188,9 @@ def test_the_parent_workflow_shows_the_verdict_of_each_scope(scenario: str, verd
 
 
 def test_a_parent_workflow_that_fails_is_1(tmp_path: Path) -> None:
+    sample = json.loads((ROOT / "examples/parent_workflow/event.json").read_text("utf-8"))
     event = tmp_path / "event.json"
-    event.write_text("{}", "utf-8")
+    event.write_text(json.dumps({**sample, "quietUpTo": "loud"}), "utf-8")
 
     ran = localaws("run", "--workflow", "parent", "--event", str(event), home=tmp_path)
 

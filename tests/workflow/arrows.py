@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,9 +15,13 @@ Arrow = tuple[str, str]
 
 
 def arrows(machine: str) -> set[Arrow]:
+    return arrows_of(definition(machine))
+
+
+def arrows_of(machine: Mapping[str, Any]) -> set[Arrow]:
     """Return the arrows of a definition, those of a Catch with a "!" behind the state that they leave."""
     found: set[Arrow] = set()
-    for name, state in definition(machine)["States"].items():
+    for name, state in machine["States"].items():
         found |= {(name, way["Next"]) for way in (state, *state.get("Choices", [])) if "Next" in way}
         found |= {(f"{name}!", way["Next"]) for way in state.get("Catch", [])}
         found |= {(name, state["Default"])} if "Default" in state else set()
@@ -38,5 +43,9 @@ def named_errors(machine: str) -> set[str]:
 
 
 def definition(machine: str) -> Mapping[str, Any]:
-    loaded: Mapping[str, Any] = yaml.safe_load((ROOT / f"statemachines/{machine}.asl.yaml").read_text("utf-8"))
+    return load(ROOT / f"statemachines/{machine}.asl.yaml")
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = yaml.safe_load(path.read_text("utf-8"))
     return loaded

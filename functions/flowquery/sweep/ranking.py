@@ -72,9 +72,11 @@ class RankingRequest:
         output = parse_object(fields.get("output"), "output")
         windows = [Window.parse(window, "output") for window in objects_field(output, "windows") or [output]]
         most = parse_whole_within(fields, "rankedPeaks", RANKED_PEAKS)
-        highest = sorted(_findings(output), key=lambda finding: finding.excess, reverse=True)[:most]
-        if not highest and "queries" not in output:
+        highest = sorted(_findings(output), key=lambda finding: finding.excess, reverse=True)
+        if not highest:
             raise InvalidInput("output: expected a finding, got an output without one")
+        if "queries" in output:
+            highest = highest[:most]
         rate = parse_within(fields, "requestsPerSecond", REQUESTS_PER_SECOND)
         sweep = Sweep(
             scope_id=parse_id(output, "scopeId"),
