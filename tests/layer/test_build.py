@@ -1,4 +1,4 @@
-"""What the build of the layer does apart from installing; tests/command/test_layer.py has the rest."""
+"""What the build of the layer does apart from installing. test_built.py has the rest."""
 
 from __future__ import annotations
 

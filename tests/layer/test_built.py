@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,10 @@ REPLIES: dict[str, tuple[bytes, bytes | list[bytes]]] = {
         ],
     ),
     "raise_alarm": (http(500), PUBLISHED),
+    "rank_contributors": (
+        ok(queryId=QUERY_ID, status="SUCCEEDED", topContributors=[{"value": 1}]),
+        http(200),
+    ),
     "plan_backfill": (http(500), [http(200, LISTED), http(200)]),
     "plan_sweep": (http(500), http(200, LISTED)),
     "advance_queries": (ok(status="SUCCEEDED", queryId=QUERY_ID), http(500)),
@@ -47,7 +52,7 @@ REPLIES: dict[str, tuple[bytes, bytes | list[bytes]]] = {
     "stop_query": (http(200, "{}"), http(500)),
 }
 
-# Runs one handler, and tells what it answered or raised, and every file that it imported.
+# Runs one handler, and prints what it answered or raised, and every file that it imported.
 CALL = """
 import importlib, json, sys
 
@@ -210,6 +215,14 @@ def test_the_benchmark_measures_what_was_built(built: Build) -> None:
     report = json.loads(ran.stdout)
     assert report["connections"] == 1
     assert {target["name"]: target["met"] for target in report["targets"]}["layer, MB zipped"]
+
+
+def test_core_and_polling_may_import_nothing_of_the_layer(built: Build) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    [forbidden] = [one["forbidden_modules"] for one in contracts if "flowquery.core" in one.get("source_modules", [])]
+
+    packages = [path.stem for path in built.layer.iterdir() if path.suffix != ".dist-info"]
+    assert sorted(forbidden) == sorted(set(packages) - {"__pycache__"})
 
 
 def lean_loader(built: Build) -> Loader:
