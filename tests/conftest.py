@@ -36,10 +36,11 @@ os.environ.update(
 # Its logger keeps the stream that is there when it is made, which is not to be that of one test.
 importlib.import_module("flowquery.aws.logger")
 
-# No deadline: a slow machine is no failure. In CI the examples are the same each time.
+# No deadline: a slow machine is no failure. In CI there are more examples, the same each time.
 settings.register_profile(
     "flowquery",
     deadline=None,
+    max_examples=100 if "CI" in os.environ else 30,
     derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -24,6 +24,8 @@ from localaws.server import TEMPLATE
 from tests.hostile import HOSTILE
 from tests.sweeps import query, swept, window
 
+PARAMETERS = yaml_parse(TEMPLATE.read_text("utf-8"))["Parameters"]
+
 
 def ended(history: list[Any]) -> Outcome:
     return Outcome("FAILED", {}, "SweepIncomplete", "1 of 33 queries failed", history)
@@ -96,10 +98,8 @@ def test_what_the_schedule_delivers_over_and_over_is_its_own_event() -> None:
 
 @pytest.mark.parametrize("given", [*SCENARIOS.values(), *WORKFLOWS.values()])
 def test_parameters_are_those_of_the_template_with_values_that_it_allows(given: Scenario | Workflow) -> None:
-    known = yaml_parse(TEMPLATE.read_text("utf-8"))["Parameters"]
-
     for name, value in given.parameters.items():
-        assert re.fullmatch(known[name].get("AllowedPattern", r"[\d.]+"), value)
+        assert re.fullmatch(PARAMETERS[name].get("AllowedPattern", r"[\d.]+"), value)
 
 
 @pytest.mark.parametrize(
