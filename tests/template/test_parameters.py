@@ -12,10 +12,13 @@ from benchmarks.cold_start import MEMORY_SIZES
 from flowquery.aws.network_flow_monitor import allowed_values
 from flowquery.core import limits
 from flowquery.core.limits import Bounds
+from flowquery.query.request import QueryDefaults
+from flowquery.sweep.plan import SweepDefaults
 from tests.loopback import ROOT, Stack
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text("utf-8"))
 PARAMETERS = TEMPLATE["Parameters"]
+FUNCTIONS = [name for name, one in TEMPLATE["Resources"].items() if one["Type"] == "AWS::Serverless::Function"]
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1c5c9516-8eaa-4255-bfb0-82d9d794fb1c"
 
 NUMBERS = {
@@ -206,6 +209,35 @@ def test_a_default_is_allowed(name: str) -> None:
 
     if parameter["Type"] != "Number" or "AllowedValues" in parameter:
         assert is_allowed(name, str(parameter["Default"]))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_gets_the_variables_that_it_reads_and_no_other(function: str) -> None:
+    properties = TEMPLATE["Resources"][function]["Properties"]
+    handler = ROOT / "functions" / properties["Handler"].replace(".handler", ".py")
+
+    given = properties.get("Environment", {"Variables": {}})["Variables"]
+    assert set(given) == variables_of(handler.read_text("utf-8"))
+
+
+def variables_of(source: str) -> set[str]:
+    read = Variables()
+    for defaults in (QueryDefaults, SweepDefaults):
+        if f"{defaults.__name__}.from_environment" in source:
+            defaults.from_environment(read)
+    return {*read.names, *re.findall(r'os\.environ\["(\w+)"\]', source)} - {"AWS_REGION"}  # Lambda sets that one
+
+
+class Variables(dict[str, str]):
+    """An environment that has every variable, and remembers which were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __missing__(self, name: str) -> str:
+        self.names.add(name)
+        return "1"
 
 
 def test_names_of_resources_are_valid_whatever_the_name_of_the_stack(deployed: Stack) -> None:
