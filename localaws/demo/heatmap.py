@@ -41,7 +41,7 @@ class Mark(StrEnum):
     NO_DATA = "."
 
 
-LEGEND = {
+MARK_WORDS = {
     Mark.FINDING: "finding, above its threshold",
     Mark.FAILED: "failed, nothing is stored",
     Mark.STORED: "stored by an earlier run",
@@ -87,7 +87,7 @@ class HeatMap:
     @property
     def marks(self) -> list[Mark]:
         used = {cell.mark for row in self.cells for cell in row if cell}
-        return [mark for mark in LEGEND if mark in used]
+        return [mark for mark in MARK_WORDS if mark in used]
 
 
 def heat_map(output: Mapping[str, Any]) -> HeatMap:
@@ -173,7 +173,7 @@ def _request_words(query: Mapping[str, Any], window: Mapping[str, Any]) -> str:
 def _result_words(query: Mapping[str, Any], mark: Mark) -> str:
     if mark is Mark.FAILED:
         return f"{query['status']}: {query.get('cause', '')}"
-    words = [LEGEND[mark]] if mark else []
+    words = [MARK_WORDS[mark]] if mark else []
     if peak := query["peak"]:
         words.append(f"peak {number(peak['value'])} of {visible(peak['label'], 60)} at {minute(peak['timestamp'])} UTC")
     return "; ".join(words)
@@ -189,7 +189,7 @@ def show(console: Console, drawn: HeatMap) -> None:
     else:
         for metric in drawn.metrics:
             _show_windows(console, drawn, metric)
-    for line in (SHADES, *(f"{mark} {LEGEND[mark]}" for mark in drawn.marks)):
+    for line in (SHADES, *(f"{mark} {MARK_WORDS[mark]}" for mark in drawn.marks)):
         console.print(f"  {line}", markup=False)
 
 
@@ -265,15 +265,14 @@ def _data(cell: Cell | None) -> str:
         return '<td class="quiet">–<span class="spoken">not queried</span></td>'
     mark = ""
     if cell.mark:
-        mark = (
-            f'<span class="mark" aria-hidden="true">{cell.mark}</span><span class="spoken">{LEGEND[cell.mark]}</span>'
-        )
+        words = MARK_WORDS[cell.mark]
+        mark = f'<span class="mark" aria-hidden="true">{cell.mark}</span><span class="spoken">{words}</span>'
     kind = f"l{cell.level} {cell.mark.name.lower()}" if cell.mark else f"l{cell.level}"
     return f'<td class="{kind}" title="{shown(cell.words, 400)}">{cell.text}{mark}</td>'
 
 
 def _legend(drawn: HeatMap) -> str:
     steps = "".join(f'<span class="l{level}"></span>' for level in range(1, LEVELS + 1))
-    marks = "".join(f'<li><span class="mark">{mark}</span> {LEGEND[mark]}</li>' for mark in drawn.marks)
+    marks = "".join(f'<li><span class="mark">{mark}</span> {MARK_WORDS[mark]}</li>' for mark in drawn.marks)
     shades = f'<li><span class="steps" aria-hidden="true">{steps}</span> {SHADES}</li>'
     return f'<ul class="legend" aria-label="Legend">{shades}{marks}</ul>'

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from localaws.demo.heatmap import LEGEND, LEVELS, SHADES, Cell, HeatMap, Mark, abbreviated, heat_map, show, write
+from localaws.demo.heatmap import LEVELS, MARK_WORDS, SHADES, Cell, HeatMap, Mark, abbreviated, heat_map, show, write
 from localaws.demo.sweep_report import write_sweep_report
 from tests.hostile import HOSTILE
 from tests.markup import parsed
@@ -137,7 +137,7 @@ def test_both_show_the_same_numbers_and_marks_and_explain_them(windows: int) -> 
     for drawn_cell in filter(None, itertools.chain(*drawn.cells)):
         assert f"{drawn_cell.text:>5} {drawn_cell.mark:1}".rstrip() in on_terminal
         assert f"{drawn_cell.text}{drawn_cell.mark}" in in_report
-    for text in (SHADES, *LEGEND.values()):
+    for text in (SHADES, *MARK_WORDS.values()):
         assert text in on_terminal
         assert text in in_report
 
@@ -154,14 +154,16 @@ def test_a_mark_that_does_not_occur_is_not_explained() -> None:
     drawn = heat_map(swept(query("TIMEOUTS", "INTERNET")))
 
     assert drawn.marks == []
-    assert LEGEND[Mark.FAILED] not in write(drawn)
+    assert MARK_WORDS[Mark.FAILED] not in write(drawn)
 
 
 def test_who_hears_the_table_hears_what_a_mark_means() -> None:
     text = write(heat_map(swept(failed("TIMEOUTS", "INTERNET"), query("TIMEOUTS", "INTER_AZ", 3, finding=True))))
 
     for mark in (Mark.FAILED, Mark.FINDING):
-        assert f'<span class="mark" aria-hidden="true">{mark}</span><span class="spoken">{LEGEND[mark]}</span>' in text
+        assert (
+            f'<span class="mark" aria-hidden="true">{mark}</span><span class="spoken">{MARK_WORDS[mark]}</span>' in text
+        )
 
 
 # --- the report ---
