@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
         event = _backfill_input(stack, options)
         if options.command == "gaps":
             return list_gaps(stack, event, console)
-        return run_backfill(stack, event, console, dry_run=options.dry_run)
+        return backfill_gaps(stack, event, console, dry_run=options.dry_run)
     except InvalidInput as error:
         print(_with_variable(str(error)), file=sys.stderr)
     except (FlowqueryError, BotoCoreError, ClientError, KeyError) as error:
@@ -64,7 +64,7 @@ def list_gaps(stack: DeployedStack, event: object, console: Console) -> int:
     return NOT_ALL_STORED if gaps else DONE
 
 
-def run_backfill(stack: DeployedStack, event: object, console: Console, *, dry_run: bool = False) -> int:
+def backfill_gaps(stack: DeployedStack, event: object, console: Console, *, dry_run: bool = False) -> int:
     """Say what the windows that are to do take; unless it is a dry run, sweep them and show how far that is."""
     backfill = stack.parse_backfill(event)
     stored = stack.stored_selections(backfill)

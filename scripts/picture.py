@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,27 @@ PICTURES = {
     "backfill": "statemachines/backfill.asl.yaml",
     "parent_workflow": "examples/parent_workflow/compare_scopes.asl.yaml",
 }
+# Conditions whose meaning is not in their text.
+WORDS = {
+    "$status in ['QUEUED', 'RUNNING'] and $not($poll.exhausted)": "QUEUED or RUNNING, budget left",
+    "$status in ['QUEUED', 'RUNNING']": "budget spent",
+    "$sweep.progress != 'GOES_ON'": "all ended",
+    "$stepFailure != null": "a step failed",
+    "$sweep.poll.waitSeconds > 0": "time to wait",
+    "$output = null": "windows to store",
+    "$plan.todo = 0": "nothing to do",
+    "$mapFailure != null": "the Map failed",
+}
+NAME = r"\$(?:\w+\.)*(\w+)"
+PATTERNS = (
+    (r"\$[\w.]+ in \['(\w+)', '(\w+)'\]", r"\1 or \2"),
+    (r"\$[\w.]+ = '(\w+)'", r"\1"),
+    (rf"\$not\({NAME}\)", r"not \1"),
+    (rf"{NAME} = null", r"no \1"),
+    (NAME, r"\1"),
+    (" and ", ", "),
+    ("<=", "up to"),
+)
 COLOURS = {"Succeed": "#1a7f37", "Fail": "#cf222e", "Wait": "#9a6700"}
 
 
@@ -62,7 +84,7 @@ def _every(states: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _arrows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for choice in state.get("Choices", []):
-        yield f"-- {_condition(choice)} -->", choice["Next"]
+        yield f"-- {_label(choice['Condition'])} -->", choice["Next"]
     if "Default" in state:
         yield "-- otherwise -->", state["Default"]
     if "Next" in state:
@@ -74,30 +96,14 @@ def _arrows(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"-. {label} .->", catch["Next"]
 
 
-def _condition(choice: Mapping[str, Any]) -> str:
-    if "Condition" in choice:  # JSONata, whose `$` marks variables and functions; Mermaid needs quotes around brackets
-        return '"' + choice["Condition"].removeprefix("{%").removesuffix("%}").strip().replace("$", "") + '"'
-    if "Not" in choice:
-        return f"not {_condition(choice['Not'])}"
-    for kind, link in (("And", ", "), ("Or", " or ")):
-        if kind in choice:
-            return link.join(_condition(part) for part in choice[kind])
-    field = _field(choice["Variable"])
-    [(test, value)] = [(name, value) for name, value in choice.items() if name not in ("Variable", "Next")]
-    said = {
-        "StringEquals": f"{value}",
-        "IsNull": f"{field} is {'' if value else 'not '}null",
-        "IsPresent": f"{field} given",
-        "BooleanEquals": f"{'' if value else 'not '}{field}",
-        "NumericEquals": f"{field} is {value}",
-        "NumericGreaterThan": f"{field} above {value}",
-        "NumericGreaterThanPath": f"{field} above {_field(str(value))}",
-    }
-    return said[test]
-
-
-def _field(path: str) -> str:
-    return path.rsplit(".", 1)[-1]
+def _label(condition: str) -> str:
+    """Return a JSONata condition in the words that a reader of the picture needs."""
+    text = " ".join(condition.removeprefix("{%").removesuffix("%}").split())
+    if text in WORDS:
+        return WORDS[text]
+    for pattern, words in PATTERNS:
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def embed(readme: str, name: str, picture: str) -> str:

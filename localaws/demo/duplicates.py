@@ -1,4 +1,4 @@
-"""`make run SCENARIO=duplicate-delivery`: one scheduled time delivered over and over, and what came of all that."""
+"""`make run SCENARIO=duplicate-delivery`: one scheduled time delivered five times, and how many runs that makes."""
 
 from __future__ import annotations
 
@@ -13,153 +13,161 @@ from rich.markup import escape
 from rich.table import Table
 
 from flowquery.core.text import visible
-from localaws.demo.run import (
-    Display,
-    Firing,
-    Outcome,
-    Stage,
-    deliver,
-    firing,
-    first_execution,
-    show_alarms,
-    show_cost,
-    show_failure,
-    start,
-)
+from localaws.demo.closing import show_alarms, show_failure
+from localaws.demo.cost import show_cost
+from localaws.demo.display import Display
+from localaws.demo.stage import Outcome, Stage
+from localaws.demo.starting import Delivery, deliver, first_execution, scheduled_delivery, start_execution
 from localaws.lambda_runtimes.deployed_function import InvocationResult
 
-AT_ONCE = 3
-PATIENCE_SECONDS = 60
+SIMULTANEOUS = 3
+REPLY_TIMEOUT_SECONDS = 60
 
 
-class Count(NamedTuple):
+class Tally(NamedTuple):
     """What was counted, and what it has to be."""
 
-    what: str
-    found: int
+    subject: str
+    counted: int
     expected: int
 
 
 def run_duplicates(stage: Stage, display: Display, follow: Callable[[str], Outcome], *, sweeps: bool = False) -> bool:
-    """Deliver the schedule's event five times, then start the same by hand; tell whether it came to one run."""
-    machine = stage.outputs["SweepScopeArn" if sweeps else "RunQueryArn"]
-    event, answers = firing(stage, sweeps=sweeps), _Answers(stage)
+    """Deliver the schedule's event five times, then start the same by hand; tell whether it made one run."""
+    state_machine_arn = stage.outputs["SweepScopeArn" if sweeps else "RunQueryArn"]
+    delivery, replies = scheduled_delivery(stage, sweeps=sweeps), _Replies(stage)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda _: deliver(stage, event), range(AT_ONCE)))
-        for number, answer in enumerate(answers.next(AT_ONCE), 1):
-            display.say(f"[bold]Delivery {number}[/], with {AT_ONCE - 1} others at once: {came(answer)}")
-        arn = first_execution(stage, machine)
-        meanwhile = pool.submit(_deliver_meanwhile, stage, display, arn, event, answers)
-        outcome = follow(arn)
+        list(pool.map(lambda _: deliver(stage, delivery), range(SIMULTANEOUS)))
+        for number, reply in enumerate(replies.next(SIMULTANEOUS), 1):
+            display.print(
+                f"[bold]Delivery {number}[/], at the same time as {SIMULTANEOUS - 1} others: {describe_reply(reply)}"
+            )
+        execution_arn = first_execution(stage, state_machine_arn)
+        meanwhile = pool.submit(_deliver_meanwhile, stage, display, execution_arn, delivery, replies)
+        outcome = follow(execution_arn)
         meanwhile.result()
-    deliver(stage, event)
-    display.say(f"[bold]Delivery 5[/], after it has ended: {came(*answers.next())}")
-    starts = _starts(stage)
-    by_hand = _sweep_by_hand if sweeps else _query_by_hand
-    display.say(f"[bold]By hand[/], {by_hand(stage, display, arn, event)}; {_starts(stage) - starts} StartQuery calls")
+    deliver(stage, delivery)
+    display.print(f"[bold]Delivery 5[/], after it has ended: {describe_reply(*replies.next())}")
+    starts = _start_query_calls(stage)
+    start_by_hand = _sweep_by_hand if sweeps else _query_by_hand
+    text = start_by_hand(stage, display, execution_arn, delivery)
+    display.print(f"[bold]By hand[/], {text}; {_start_query_calls(stage) - starts} StartQuery calls")
     if not outcome.succeeded:
         show_failure(stage.console, outcome)
-    counts = [Count("deliveries that failed", answers.failed, 0), *_counts(stage, machine, arn, outcome, sweeps=sweeps)]
-    show_counts(stage, counts)
+    tallies = _tallies(stage, state_machine_arn, execution_arn, outcome, sweeps=sweeps)
+    tallies.insert(0, Tally("deliveries that failed", replies.failed, 0))
+    show_tallies(stage, tallies)
     show_alarms(stage, expected=False)
     show_cost(stage)
-    return all(count.found == count.expected for count in counts)
+    return all(tally.counted == tally.expected for tally in tallies)
 
 
-class _Answers:
-    """What the schedule's target answers, in the order of its ends."""
+def describe_reply(result: InvocationResult, *, is_running: bool = False) -> str:
+    """Say what a delivery did.
 
-    def __init__(self, stage: Stage) -> None:
-        self._invocations, self._seen = stage.aws.lambda_backend.invocations, 0
-
-    def next(self, count: int = 1) -> list[InvocationResult]:
-        """Wait for so many more."""
-        given_up = time.monotonic() + PATIENCE_SECONDS
-        while len(answers := self._all()) < self._seen + count:
-            if time.monotonic() > given_up:
-                raise RuntimeError(f"no answer of a delivery within {PATIENCE_SECONDS} s")
-            time.sleep(0.02)
-        self._seen += count
-        return answers[self._seen - count : self._seen]
-
-    @property
-    def failed(self) -> int:
-        return sum(bool(invocation.error) for invocation in self._all())
-
-    def _all(self) -> list[InvocationResult]:
-        return [done for done in self._invocations if done.function.handler == "start_execution.handler"]
+    While the execution of a name `is_running`, Step Functions answers as if this delivery had started it.
+    """
+    if result.error:
+        return f"[red]failed[/] {escape(visible(result.payload.decode(), 300))}"
+    reply = json.loads(result.payload)
+    if not reply["started"]:
+        return f"already ended as {reply['name']}"
+    return f"{'already running' if is_running else 'started'} as {reply['name']}"
 
 
-def came(invocation: InvocationResult, *, runs: bool = False) -> str:
-    """Say what came of a delivery; of a name that `runs` Step Functions answers as if this one had started it."""
-    if invocation.error:
-        return f"[red]failed[/] {escape(visible(invocation.payload.decode(), 300))}"
-    answer = json.loads(invocation.payload)
-    if not answer["started"]:
-        return f"ran already as {answer['name']}"
-    return f"{'runs already' if runs else 'started'} as {answer['name']}"
-
-
-def _deliver_meanwhile(stage: Stage, display: Display, arn: str, event: Firing, answers: _Answers) -> None:
-    while not _starts(stage) and _describe(stage, arn)["status"] == "RUNNING":
-        time.sleep(0.02)
-    deliver(stage, event)
-    [answer] = answers.next()
-    display.say(f"[bold]Delivery 4[/], while it is {_describe(stage, arn)['status']}: {came(answer, runs=True)}")
-
-
-def _query_by_hand(stage: Stage, _display: Display, _arn: str, event: Firing) -> str:
-    """Invoke the schedule's target with the same event, which is how a window is run by hand."""
-    name = stage.outputs["StartExecutionFunctionName"]
-    answered = stage.aws.client("lambda").invoke(FunctionName=name, Payload=event.payload)
-    payload = answered["Payload"].read()
-    return f"by the schedule's target: {'ran already' if json.loads(payload).get('started') is False else payload}"
-
-
-def _sweep_by_hand(stage: Stage, display: Display, arn: str, _event: Firing) -> str:
-    """Start the same sweep under a name of its own."""
-    again = start(stage, stage.outputs["SweepScopeArn"], json.loads(_describe(stage, arn)["input"]))
-    outcome = display.follow(again, nullcontext())
-    counts = ", ".join(f"{count} {name}" for name, count in outcome.output.get("counts", {}).items())
-    return f"as an execution of its own: {outcome.status} {counts}"
-
-
-def _counts(stage: Stage, machine: str, arn: str, outcome: Outcome, *, sweeps: bool) -> list[Count]:
-    executions = stage.aws.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
-    name = arn.rpartition(":")[2]
-    scheduled = sum(execution["name"] == name for execution in executions)
-    failed = sum(execution["status"] != "SUCCEEDED" for execution in executions)
-    listed = stage.aws.client("s3").list_objects_v2(Bucket=stage.outputs["ResultsBucketName"])
-    return [
-        Count("executions that the deliveries made", scheduled, 1),
-        Count("executions made by hand", len(executions) - scheduled, 1 if sweeps else 0),
-        Count("executions that did not succeed", failed, 0),
-        Count("StartQuery calls", _starts(stage), len(outcome.output.get("queries", [])) if sweeps else 1),
-        Count("objects stored", len(listed.get("Contents", [])), 1),
-        Count("alarms", _messages(stage, stage.alarms), 0),
-        Count("messages in the dead-letter queue", _messages(stage, stage.outputs["DeadLetterQueueUrl"]), 0),
-    ]
-
-
-def show_counts(stage: Stage, counts: list[Count]) -> None:
-    table = Table("", "counted", "expected", title="What came of it", title_justify="left")
-    for count in counts:
-        colour = "green" if count.found == count.expected else "bold red"
-        table.add_row(count.what, f"[{colour}]{count.found}[/]", str(count.expected))
+def show_tallies(stage: Stage, tallies: list[Tally]) -> None:
+    table = Table("", "counted", "expected", title="All deliveries together", title_justify="left")
+    for tally in tallies:
+        colour = "green" if tally.counted == tally.expected else "bold red"
+        table.add_row(tally.subject, f"[{colour}]{tally.counted}[/]", str(tally.expected))
     stage.console.print()
     stage.console.print(table)
 
 
-def _starts(stage: Stage) -> int:
+class _Replies:
+    """What the schedule's target replied, in the order of the ends."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._invocations = stage.aws.lambda_backend.invocations
+        self._taken = 0
+
+    def next(self, count: int = 1) -> list[InvocationResult]:
+        """Wait for so many more."""
+        deadline = time.monotonic() + REPLY_TIMEOUT_SECONDS
+        while len(replies := self._all()) < self._taken + count:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no reply to a delivery within {REPLY_TIMEOUT_SECONDS} s")
+            time.sleep(0.02)
+        self._taken += count
+        return replies[self._taken - count : self._taken]
+
+    @property
+    def failed(self) -> int:
+        return sum(bool(result.error) for result in self._all())
+
+    def _all(self) -> list[InvocationResult]:
+        return [result for result in self._invocations if result.function.handler == "start_execution.handler"]
+
+
+def _deliver_meanwhile(
+    stage: Stage, display: Display, execution_arn: str, delivery: Delivery, replies: _Replies
+) -> None:
+    while not _start_query_calls(stage) and _describe(stage, execution_arn)["status"] == "RUNNING":
+        time.sleep(0.02)
+    deliver(stage, delivery)
+    [reply] = replies.next()
+    status = _describe(stage, execution_arn)["status"]
+    display.print(f"[bold]Delivery 4[/], while it is {status}: {describe_reply(reply, is_running=True)}")
+
+
+def _query_by_hand(stage: Stage, _display: Display, _execution_arn: str, delivery: Delivery) -> str:
+    """Invoke the schedule's target with the same event, which is how a window is run by hand."""
+    name = stage.outputs["StartExecutionFunctionName"]
+    reply = stage.aws.client("lambda").invoke(FunctionName=name, Payload=delivery.payload)
+    payload = reply["Payload"].read()
+    result = "already ended" if json.loads(payload).get("started") is False else payload.decode()
+    return f"by the schedule's target: {result}"
+
+
+def _sweep_by_hand(stage: Stage, display: Display, execution_arn: str, _delivery: Delivery) -> str:
+    """Start the same sweep under a name of its own."""
+    event = json.loads(_describe(stage, execution_arn)["input"])
+    outcome = display.follow(start_execution(stage, stage.outputs["SweepScopeArn"], event), nullcontext())
+    counts = ", ".join(f"{count} {name}" for name, count in outcome.output.get("counts", {}).items())
+    return f"as an execution of its own: {outcome.status} {counts}"
+
+
+def _tallies(
+    stage: Stage, state_machine_arn: str, execution_arn: str, outcome: Outcome, *, sweeps: bool
+) -> list[Tally]:
+    step_functions = stage.aws.client("stepfunctions")
+    executions = step_functions.list_executions(stateMachineArn=state_machine_arn)["executions"]
+    name = execution_arn.rpartition(":")[2]
+    scheduled = sum(execution["name"] == name for execution in executions)
+    failed = sum(execution["status"] != "SUCCEEDED" for execution in executions)
+    objects = stage.aws.client("s3").list_objects_v2(Bucket=stage.outputs["ResultsBucketName"])
+    queries = len(outcome.output.get("queries", [])) if sweeps else 1
+    return [
+        Tally("executions that the deliveries made", scheduled, 1),
+        Tally("executions made by hand", len(executions) - scheduled, 1 if sweeps else 0),
+        Tally("executions that did not succeed", failed, 0),
+        Tally("StartQuery calls", _start_query_calls(stage), queries),
+        Tally("objects stored", len(objects.get("Contents", [])), 1),
+        Tally("alarms", _count_messages(stage, stage.alarms), 0),
+        Tally("messages in the dead-letter queue", _count_messages(stage, stage.outputs["DeadLetterQueueUrl"]), 0),
+    ]
+
+
+def _start_query_calls(stage: Stage) -> int:
     return sum(call.operation == "StartQuery" for call in stage.aws.network_flow_monitor.calls)
 
 
-def _messages(stage: Stage, url: str) -> int:
+def _count_messages(stage: Stage, url: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     attributes = stage.aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return sum(int(attributes[name]) for name in names)
 
 
-def _describe(stage: Stage, arn: str) -> Mapping[str, Any]:
-    described: Mapping[str, Any] = stage.aws.client("stepfunctions").describe_execution(executionArn=arn)
-    return described
+def _describe(stage: Stage, execution_arn: str) -> Mapping[str, Any]:
+    execution: Mapping[str, Any] = stage.aws.client("stepfunctions").describe_execution(executionArn=execution_arn)
+    return execution

@@ -42,7 +42,7 @@ class Mark(StrEnum):
     NO_DATA = "."
 
 
-LEGEND = {
+MARK_WORDS = {
     Mark.FINDING: "finding, above its threshold",
     Mark.FAILED: "failed, nothing is stored",
     Mark.STORED: "stored by an earlier run",
@@ -53,7 +53,7 @@ SHADES = f"A stronger shade is a higher peak, in {LEVELS} steps up to the highes
 
 @dataclass(frozen=True)
 class Cell:
-    """Of one query: a shade from 0 (none) to LEVELS, its peak as a short number, a mark, and all of it in words."""
+    """Of one query: a shade from 0 (none) to LEVELS, its peak in few characters, a mark, and all of it in words."""
 
     level: int
     text: str
@@ -70,7 +70,7 @@ class Column:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """`cells` has a row for each category, with None where nothing was asked."""
+    """`cells` has a row for each category, with None where there is no query."""
 
     categories: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -88,7 +88,7 @@ class HeatMap:
     @property
     def marks(self) -> list[Mark]:
         used = {cell.mark for row in self.cells for cell in row if cell}
-        return [mark for mark in LEGEND if mark in used]
+        return [mark for mark in MARK_WORDS if mark in used]
 
 
 def heat_map(output: Mapping[str, Any]) -> HeatMap:
@@ -99,11 +99,11 @@ def heat_map(output: Mapping[str, Any]) -> HeatMap:
     windows, queries = output["windows"], output["queries"]
     metrics = in_order((query["metricName"] for query in queries), METRICS)
     categories = in_order((query["destinationCategory"] for query in queries), CATEGORIES)
-    asked = {(query["metricName"], query["window"]) for query in queries}
+    queried = {(query["metricName"], query["window"]) for query in queries}
     by_time = sorted(range(len(windows)), key=lambda index: (windows[index]["startTime"], windows[index]["endTime"]))
-    places = [(metric, index) for metric in metrics for index in by_time if (metric, index) in asked]
+    columns = [(metric, index) for metric in metrics for index in by_time if (metric, index) in queried]
     highest = {metric: _highest(queries, metric) for metric in metrics}
-    found = {
+    cells = {
         (query["destinationCategory"], query["metricName"], query["window"]): _cell(
             query, windows[query["window"]], highest[query["metricName"]]
         )
@@ -111,19 +111,21 @@ def heat_map(output: Mapping[str, Any]) -> HeatMap:
     }
     return HeatMap(
         categories=tuple(categories),
-        columns=tuple(Column(metric, windows[at]["startTime"], windows[at]["endTime"]) for metric, at in places),
+        columns=tuple(
+            Column(metric, windows[index]["startTime"], windows[index]["endTime"]) for metric, index in columns
+        ),
         units={metric: _unit(queries, metric) for metric in metrics},
-        cells=tuple(tuple(found.get((category, *place)) for place in places) for category in categories),
+        cells=tuple(tuple(cells.get((category, *column)) for column in columns) for category in categories),
     )
 
 
-def in_order(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return each name once, those that are known first and in their order."""
-    given = dict.fromkeys(names)
-    return [name for name in known if name in given] + [name for name in given if name not in set(known)]
+def in_order(names: Iterable[str], first: Iterable[str]) -> list[str]:
+    """Return each name a single time: those of `first` in their order, then the others."""
+    unique = dict.fromkeys(names)
+    return [name for name in first if name in unique] + [name for name in unique if name not in set(first)]
 
 
-def short(value: float) -> str:
+def abbreviated(value: float) -> str:
     """Return the value in few characters, as 1.2k, 33 or 0.04."""
     if abs(value) < 1 or abs(value) >= 1e18:
         return f"{value:.2g}"
@@ -150,7 +152,8 @@ def _cell(query: Mapping[str, Any], window: Mapping[str, Any], highest: float) -
     level = 0
     if peak and peak["value"] > 0:
         level = max(1, math.ceil(LEVELS * (peak["value"] / highest)))
-    return Cell(level, short(peak["value"]) if peak else "", mark, f"{_asked(query, window)}: {_told(query, mark)}")
+    text = abbreviated(peak["value"]) if peak else ""
+    return Cell(level, text, mark, f"{_request_words(query, window)}: {_result_words(query, mark)}")
 
 
 def _mark(query: Mapping[str, Any]) -> Mark:
@@ -163,19 +166,18 @@ def _mark(query: Mapping[str, Any]) -> Mark:
     return Mark.NONE if query["peak"] else Mark.NO_DATA
 
 
-def _asked(query: Mapping[str, Any], window: Mapping[str, Any]) -> str:
-    return (
-        f"{subject(query['metricName'], query['destinationCategory'])}, {span(window['startTime'], window['endTime'])}"
-    )
+def _request_words(query: Mapping[str, Any], window: Mapping[str, Any]) -> str:
+    selection = subject(query["metricName"], query["destinationCategory"])
+    return f"{selection}, {span(window['startTime'], window['endTime'])}"
 
 
-def _told(query: Mapping[str, Any], mark: Mark) -> str:
+def _result_words(query: Mapping[str, Any], mark: Mark) -> str:
     if mark is Mark.FAILED:
         return f"{query['status']}: {query.get('cause', '')}"
-    told = [LEGEND[mark]] if mark else []
+    words = [MARK_WORDS[mark]] if mark else []
     if peak := query["peak"]:
-        told.append(f"peak {number(peak['value'])} of {visible(peak['label'], 60)} at {minute(peak['timestamp'])} UTC")
-    return "; ".join(told)
+        words.append(f"peak {number(peak['value'])} of {visible(peak['label'], 60)} at {minute(peak['timestamp'])} UTC")
+    return "; ".join(words)
 
 
 # --- on a terminal ---
@@ -184,23 +186,30 @@ def _told(query: Mapping[str, Any], mark: Mark) -> str:
 def show(console: Console, drawn: HeatMap) -> None:
     """Print one table of all metrics for one window, else a table for each metric, as many as its windows need."""
     if drawn.windows == 1:
-        heads = [
-            f"{escape(visible(of.metric))}\n[dim]{escape(visible(drawn.units[of.metric]))}[/]" for of in drawn.columns
-        ]
-        console.print(
-            _table(drawn, range(len(drawn.columns)), heads, span(drawn.columns[0].start, drawn.columns[0].end))
-        )
+        _show_one_window(console, drawn)
     else:
-        most = max(1, (console.width - max(map(len, drawn.categories)) - 4) // _CELL_WIDTH)
         for metric in drawn.metrics:
-            every = [index for index, column in enumerate(drawn.columns) if column.metric == metric]
-            for first in range(0, len(every), most):
-                part = every[first : first + most]
-                heads = [minute(drawn.columns[index].start)[5:].replace(" ", "\n") for index in part]
-                title = f"{metric}, in {drawn.units[metric]}" if drawn.units[metric] else metric
-                console.print(_table(drawn, part, heads, f"{visible(title)}, windows by their start (UTC)"))
-    for line in (SHADES, *(f"{mark} {LEGEND[mark]}" for mark in drawn.marks)):
+            _show_windows(console, drawn, metric)
+    for line in (SHADES, *(f"{mark} {MARK_WORDS[mark]}" for mark in drawn.marks)):
         console.print(f"  {line}", markup=False)
+
+
+def _show_one_window(console: Console, drawn: HeatMap) -> None:
+    heads = [
+        f"{escape(visible(column.metric))}\n[dim]{escape(visible(drawn.units[column.metric]))}[/]"
+        for column in drawn.columns
+    ]
+    console.print(_table(drawn, range(len(drawn.columns)), heads, span(drawn.columns[0].start, drawn.columns[0].end)))
+
+
+def _show_windows(console: Console, drawn: HeatMap, metric: str) -> None:
+    most = max(1, (console.width - max(map(len, drawn.categories)) - 4) // _CELL_WIDTH)
+    indexes = [index for index, column in enumerate(drawn.columns) if column.metric == metric]
+    title = f"{metric}, in {drawn.units[metric]}" if drawn.units[metric] else metric
+    for first in range(0, len(indexes), most):
+        shown_indexes = indexes[first : first + most]
+        heads = [minute(drawn.columns[index].start)[5:].replace(" ", "\n") for index in shown_indexes]
+        console.print(_table(drawn, shown_indexes, heads, f"{visible(title)}, windows by their start (UTC)"))
 
 
 def _table(drawn: HeatMap, indexes: Iterable[int], heads: Sequence[str], title: str) -> Table:
@@ -235,17 +244,17 @@ def write(drawn: HeatMap) -> str:
 
 
 def _head(drawn: HeatMap) -> str:
-    single = drawn.windows == 1
+    has_one_window = drawn.windows == 1
     groups, windows = [], ""
     for metric in drawn.metrics:
-        of_metric = [column for column in drawn.columns if column.metric == metric]
+        columns = [column for column in drawn.columns if column.metric == metric]
         name = shown(METRICS.get(metric, metric)).replace("retransmission", "retrans&shy;mission")
         unit = f"<small>{shown(drawn.units[metric], 40)}</small>" if drawn.units[metric] != METRICS.get(metric) else ""
-        scope = 'scope="col"' if single else f'scope="colgroup" colspan="{len(of_metric)}"'
+        scope = 'scope="col"' if has_one_window else f'scope="colgroup" colspan="{len(columns)}"'
         groups.append(f"<th {scope}>{name}{unit}</th>")
-        windows += "".join(f'<th scope="col" class="time">{_start(column)}</th>' for column in of_metric)
-    first = f'<th scope="col"{"" if single else " rowspan=2"}>category</th>'
-    return f"<thead><tr>{first}{''.join(groups)}</tr>{'' if single else f'<tr>{windows}</tr>'}</thead>"
+        windows += "".join(f'<th scope="col" class="time">{_start(column)}</th>' for column in columns)
+    first = f'<th scope="col"{"" if has_one_window else " rowspan=2"}>category</th>'
+    return f"<thead><tr>{first}{''.join(groups)}</tr>{'' if has_one_window else f'<tr>{windows}</tr>'}</thead>"
 
 
 def _start(column: Column) -> str:
@@ -254,18 +263,17 @@ def _start(column: Column) -> str:
 
 def _data(cell: Cell | None) -> str:
     if cell is None:
-        return '<td class="quiet">–<span class="spoken">not asked</span></td>'
+        return '<td class="quiet">–<span class="spoken">not queried</span></td>'
     mark = ""
     if cell.mark:
-        mark = (
-            f'<span class="mark" aria-hidden="true">{cell.mark}</span><span class="spoken">{LEGEND[cell.mark]}</span>'
-        )
+        words = MARK_WORDS[cell.mark]
+        mark = f'<span class="mark" aria-hidden="true">{cell.mark}</span><span class="spoken">{words}</span>'
     kind = f"l{cell.level} {cell.mark.name.lower()}" if cell.mark else f"l{cell.level}"
     return f'<td class="{kind}" title="{shown(cell.words, 400)}">{cell.text}{mark}</td>'
 
 
 def _legend(drawn: HeatMap) -> str:
     steps = "".join(f'<span class="l{level}"></span>' for level in range(1, LEVELS + 1))
-    marks = "".join(f'<li><span class="mark">{mark}</span> {LEGEND[mark]}</li>' for mark in drawn.marks)
+    marks = "".join(f'<li><span class="mark">{mark}</span> {MARK_WORDS[mark]}</li>' for mark in drawn.marks)
     shades = f'<li><span class="steps" aria-hidden="true">{steps}</span> {SHADES}</li>'
     return f'<ul class="legend" aria-label="Legend">{shades}{marks}</ul>'

@@ -1,5 +1,5 @@
-"""What every report is made of: one HTML file that opens offline, asks nothing of the network, runs no script, and
-reads on a phone.
+"""What every report is made of: one HTML file that opens offline, sends no request, runs no script, and reads on a
+phone.
 
 Every text in it goes through `flowquery.widget.wording.shown`, and the page's own policy forbids scripts and requests.
 """
@@ -14,7 +14,7 @@ from flowquery.widget.wording import shown
 
 STYLE = Path(__file__).with_name("report.css").read_text("utf-8")
 
-Fact = tuple[str, str, str]  # a name, its value, and more about it; HTML already
+Fact = tuple[str, str, str]  # a name, its value, and a note; all are HTML already
 
 
 def page(title: str, body: Iterable[str]) -> str:
@@ -32,8 +32,8 @@ def page(title: str, body: Iterable[str]) -> str:
 def header(title: str, window: str, facts: Iterable[Fact]) -> str:
     """Return the title, the window in words, and a card for each fact."""
     cards = "".join(
-        f'<div class="card"><dt>{name}</dt><dd><strong>{value}</strong><span>{more}</span></dd></div>'
-        for name, value, more in facts
+        f'<div class="card"><dt>{name}</dt><dd><strong>{value}</strong><span>{note}</span></dd></div>'
+        for name, value, note in facts
     )
     return (
         f'<header><h1>{shown(title)}</h1><p class="window">{shown(window)}</p></header><dl class="cards">{cards}</dl>'
@@ -49,9 +49,9 @@ def cost_card(cost: Mapping[str, Any]) -> Fact:
     )
 
 
-def about(title: str, facts: Mapping[str, object], cost: Mapping[str, Any]) -> str:
-    """Return the section that says what was asked, by `facts`, and what it cost."""
-    every = {
+def request_section(title: str, facts: Mapping[str, object], cost: Mapping[str, Any]) -> str:
+    """Return the section that says what was requested, by `facts`, and what it cost."""
+    all_facts = {
         **facts,
         "Status checks": f"{cost['checks']:,}",
         "State transitions": f"{cost['transitions']:,}",
@@ -59,11 +59,11 @@ def about(title: str, facts: Mapping[str, object], cost: Mapping[str, Any]) -> s
         "Lambda GB-seconds": f"{cost['gbSeconds']:,.3f}",
         "US dollars": f"{cost['dollars']:.6f}" if "dollars" in cost else "not known in this Region",
     }
-    return section(title, "", listed((name, shown(value, 1000)) for name, value in every.items()))
+    return section(title, "", fact_table((name, shown(value, 1000)) for name, value in all_facts.items()))
 
 
-def listed(facts: Iterable[tuple[str, str]]) -> str:
-    """Return names and their values, HTML already, below each other on a phone."""
+def fact_table(facts: Iterable[tuple[str, str]]) -> str:
+    """Return names and their values, which are HTML already; on a phone they are below each other."""
     rows = "".join(f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in facts)
     return f'<table class="about"><tbody>{rows}</tbody></table>'
 
@@ -80,7 +80,7 @@ def table(name: str, head: Sequence[str], rows: Sequence[str], numbers: set[int]
 
 
 def scrolling(name: str, content: str) -> str:
-    """Return what scrolls by itself: reachable by the keyboard, and with a name for who cannot see it."""
+    """Return content that scrolls by itself: the keyboard reaches it, and it has a name for a screen reader."""
     return f'<div class="scrolls" role="region" aria-label="{name}" tabindex="0">{content}</div>'
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowquery.widget.chart import MOST_LINES, Series, draw, letter, series_of, swatch
 from flowquery.widget.wording import moment, number, shown, subject, unit_in_words
-from localaws.demo.page import about, cost_card, header, label, minute, page, section, span, table
+from localaws.demo.page import cost_card, header, label, minute, page, request_section, section, span, table
 
 MOST_SERIES = 200  # in the table
 MOST_TIMES = 300  # in the table of points
@@ -42,9 +42,9 @@ def write_report(
         _header(output, title, unit),
         _chart(series, unit) if series else _nothing(),
         _series_table(series, unit) if series else "",
-        _contributors_section(contributors, unit) if contributors else _ranking_failure(output),
+        _contributors_section(contributors, unit) if contributors else ranking_failure_section(output),
         _points(series, unit) if series else "",
-        _about(output, unit),
+        _request(output, unit),
     ]
     return page(title, body)
 
@@ -77,24 +77,24 @@ def _nothing() -> str:
 
 
 def _chart(series: Sequence[Series], unit: str) -> str:
-    more = f"The {MOST_LINES} of {len(series):,} series with the highest peaks. " if len(series) > MOST_LINES else ""
+    note = f"The {MOST_LINES} of {len(series):,} series with the highest peaks. " if len(series) > MOST_LINES else ""
     return (
         f'<figure><div class="wide">{draw(series, unit, "wide")}</div>'
         f'<div class="narrow">{draw(series, unit, "narrow", 358, 300)}</div>'
-        f"<figcaption>{more}Each line has a letter, a dash pattern and a marker; a ring is its peak. Times are in UTC. "
+        f"<figcaption>{note}Each line has a letter, a dash pattern and a marker; a ring is its peak. Times are in UTC. "
         "The tables below have the same values.</figcaption></figure>"
     )
 
 
 def _series_table(series: Sequence[Series], unit: str) -> str:
     rows = []
-    for index, one in enumerate(series[:MOST_SERIES]):
-        drawn = index < MOST_LINES
-        key = f"{letter(index)} {swatch(index)}" if drawn else '<span class="quiet">not drawn</span>'
+    for index, line in enumerate(series[:MOST_SERIES]):
+        is_drawn = index < MOST_LINES
+        key = f"{letter(index)} {swatch(index)}" if is_drawn else '<span class="quiet">not drawn</span>'
         rows.append(
-            f'<tr><td class="key">{key}</td><th scope="row">{label(one.label)}</th>'
-            f'<td class="number">{number(one.peak.value)}</td><td class="time">{moment(one.peak.at)}</td>'
-            f'<td class="number">{number(one.mean)}</td><td class="number">{len(one.points):,}</td></tr>'
+            f'<tr><td class="key">{key}</td><th scope="row">{label(line.label)}</th>'
+            f'<td class="number">{number(line.peak.value)}</td><td class="time">{moment(line.peak.at)}</td>'
+            f'<td class="number">{number(line.mean)}</td><td class="number">{len(line.points):,}</td></tr>'
         )
     note = f"The {MOST_SERIES:,} of {len(series):,} with the highest peaks." if len(series) > MOST_SERIES else ""
     head = ("line", "label", "peak", "at (UTC)", "mean", "points")
@@ -104,40 +104,42 @@ def _series_table(series: Sequence[Series], unit: str) -> str:
 
 
 def _contributors_section(contributors: Sequence[Mapping[str, Any]], unit: str) -> str:
-    note = f"The top contributors of the window, in {shown(unit)}."
-    return section("Who is behind it", note, contributors_table("Top contributors", contributors))
+    note = f"The flows of the window with the highest values, in {shown(unit)}."
+    return section("Top contributors", note, contributors_table("Top contributors", contributors))
 
 
 def contributors_table(name: str, contributors: Sequence[Mapping[str, Any]]) -> str:
-    """Return ranked rows as a table of what is known of them."""
-    told = [field for field in CONTRIBUTOR_FIELDS if any(one.get(field) for one in contributors)]
+    """Return ranked rows as a table of the fields that any of them has."""
+    fields = [field for field in CONTRIBUTOR_FIELDS if any(row.get(field) for row in contributors)]
     rows = []
-    for rank, one in enumerate(contributors[:MOST_SERIES], start=1):
-        cells = "".join(f"<td>{label(str(one.get(field) or ''))}</td>" for field in told)
+    for rank, row in enumerate(contributors[:MOST_SERIES], start=1):
+        cells = "".join(f"<td>{label(str(row.get(field) or ''))}</td>" for field in fields)
         rows.append(
-            f'<tr><th scope="row" class="number">{rank}</th><td class="number">{number(one["value"])}</td>{cells}</tr>'
+            f'<tr><th scope="row" class="number">{rank}</th><td class="number">{number(row["value"])}</td>{cells}</tr>'
         )
-    head = ("rank", "value", *(CONTRIBUTOR_FIELDS[field] for field in told))
+    head = ("rank", "value", *(CONTRIBUTOR_FIELDS[field] for field in fields))
     return table(name, head, rows, {0, 1})
 
 
-def _ranking_failure(output: Mapping[str, Any]) -> str:
+def ranking_failure_section(output: Mapping[str, Any]) -> str:
+    """Return why the contributors of a finding could not be ranked, or nothing."""
     failure = output.get("rankingFailure")
     if not failure:
         return ""
-    why = f"<p>They could not be ranked: {shown(failure['error'])}: {shown(failure['cause'])}</p>"
-    return section("Who is behind it", "", why)
+    text = f"<p>The ranking failed: {shown(failure['error'])}: {shown(failure['cause'])}</p>"
+    return section("Top contributors", "", text)
 
 
 def _points(series: Sequence[Series], unit: str) -> str:
-    drawn = series[:MOST_LINES]
-    values = [{point.at: point.value for point in one.points} for one in drawn]
-    times = sorted({at for of in values for at in of})
+    lines = series[:MOST_LINES]
+    values_by_time = [{point.at: point.value for point in line.points} for line in lines]
+    times = sorted({time for values in values_by_time for time in values})
     rows = []
-    for at in times[:MOST_TIMES]:
-        cells = "".join(f'<td class="number">{number(of[at]) if at in of else "–"}</td>' for of in values)
-        rows.append(f'<tr><th scope="row" class="time">{moment(at)}</th>{cells}</tr>')
-    head = ("time (UTC)", *(f"{letter(index)} {label(one.label, 40)}" for index, one in enumerate(drawn)))
+    for time in times[:MOST_TIMES]:
+        texts = (number(values[time]) if time in values else "–" for values in values_by_time)
+        cells = "".join(f'<td class="number">{text}</td>' for text in texts)
+        rows.append(f'<tr><th scope="row" class="time">{moment(time)}</th>{cells}</tr>')
+    head = ("time (UTC)", *(f"{letter(index)} {label(line.label, 40)}" for index, line in enumerate(lines)))
     note = f"In {shown(unit)}."
     if len(times) > MOST_TIMES:
         note += f" The first {MOST_TIMES:,} of {len(times):,} times; the stored object has all."
@@ -146,7 +148,7 @@ def _points(series: Sequence[Series], unit: str) -> str:
     return f"<section><details>{inner}</details></section>"
 
 
-def _about(output: Mapping[str, Any], unit: str) -> str:
+def _request(output: Mapping[str, Any], unit: str) -> str:
     results = output["results"]
     facts = {
         "Scope": output["scopeId"],
@@ -158,4 +160,4 @@ def _about(output: Mapping[str, Any], unit: str) -> str:
         "Stored as": f"s3://{results['bucket']}/{results['key']}",
         "SHA-256 of the rows": results["sha256"],
     }
-    return about("The query and its cost", facts, output["cost"])
+    return request_section("The query and its cost", facts, output["cost"])

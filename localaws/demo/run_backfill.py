@@ -16,7 +16,10 @@ from flowquery.core.model import Window
 from flowquery.core.text import timestamp_text
 from flowquery.results.objects import read_sweep_key, sweep_prefix
 from flowquery.sweep.backfill import Backfill
-from localaws.demo.run import SCOPE_ID, Stage, show_alarms, show_cost, show_rate, show_sql
+from localaws.demo.closing import show_alarms, show_sql
+from localaws.demo.cost import show_cost
+from localaws.demo.stage import SCOPE_ID, Stage
+from localaws.demo.starting import show_rate
 
 HOURS_OF_A_WINDOW = 12
 

@@ -13,7 +13,11 @@ from rich.table import Table
 
 from flowquery.core.text import visible
 from flowquery.widget.wording import number
-from localaws.demo.run import SCOPE_ID, Display, Stage, show_alarms, show_cost, show_failure, show_sql, start
+from localaws.demo.closing import show_alarms, show_failure, show_sql
+from localaws.demo.cost import show_cost
+from localaws.demo.display import Display
+from localaws.demo.stage import SCOPE_ID, Stage
+from localaws.demo.starting import start_execution
 
 EXAMPLE = Path(__file__).parents[2] / "examples/parent_workflow"
 SECOND_SCOPE_ID = "b2c3d4e5-6789-01bc-def0-234567890abc"
@@ -32,9 +36,9 @@ def run_parent(stage: Stage) -> bool:
     outputs = stage.aws.deploy(parameters, "parent", EXAMPLE / "template.yaml")
     event: Any = stage.event if stage.event is not None else json.loads((EXAMPLE / "event.json").read_text("utf-8"))
     display = Display(stage)
-    display.observe(lambda call: display.say_call(call, f" of {escape(call.scope_id[:8])}"))
-    arn = start(stage, outputs["CompareScopesArn"], event)
-    outcome = display.follow(arn, console.status("CompareScopes is running"))
+    display.observe(lambda call: display.print_call(call, f" of {escape(call.scope_id[:8])}"))
+    execution_arn = start_execution(stage, outputs["CompareScopesArn"], event)
+    outcome = display.follow(execution_arn, console.status("CompareScopes is running"))
     if outcome.succeeded:
         show_verdicts(console, outcome.output)
     else:
@@ -48,18 +52,18 @@ def run_parent(stage: Stage) -> bool:
 
 
 def show_verdicts(console: Console, verdicts: Sequence[Mapping[str, Any]]) -> None:
-    """Print what came of each scope: its peak, or the error by which the nested execution ended."""
+    """Print the verdict of each scope: its peak, or the error that the nested execution ended with."""
     table = Table(title="Verdicts", title_justify="left")
     table.add_column("scope", overflow="fold")
     for name in ("verdict", "peak", "of", "at"):
         table.add_column(name)
     for verdict in verdicts:
         peak = verdict.get("peak")
-        found = (number(peak["value"]), visible(peak["label"], 60), peak["timestamp"]) if peak else ("–", "", "")
-        table.add_row(*(escape(visible(text)) for text in (verdict["scopeId"], verdict["verdict"], *found)))
+        cells = (number(peak["value"]), visible(peak["label"], 60), peak["timestamp"]) if peak else ("–", "", "")
+        table.add_row(*(escape(visible(text)) for text in (verdict["scopeId"], verdict["verdict"], *cells)))
     console.print()
     console.print(table)
     for verdict in verdicts:
         if "error" in verdict:
-            told = f"{verdict['scopeId']}: {verdict['error']}: {verdict['cause']}"
-            console.print(escape(visible(told, 1000)))
+            failure = f"{verdict['scopeId']}: {verdict['error']}: {verdict['cause']}"
+            console.print(escape(visible(failure, 1000)))

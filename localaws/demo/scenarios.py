@@ -1,4 +1,4 @@
-"""What `make run SCENARIO=` can show: how queries go, and the stack's parameters that show it in seconds."""
+"""What `make run SCENARIO=` can show: how queries go, and the parameters of the stack that show it in seconds."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Scenario:
     parameters
         Of the stack.
     workflows
-        Those that it makes sense for.
+        Those that have it.
     duplicates
-        Whether the schedule's event is delivered more than once.
-    of_many
-        How they go in a sweep, where that is something else.
+        Whether the schedule's event is delivered more than one time.
+    sweep_script
+        How queries of a sweep go, where that differs.
     """
 
     script: Script = field(default_factory=Script)
     parameters: Mapping[str, str] = field(default_factory=dict)
     workflows: tuple[str, ...] = ("query",)
     duplicates: bool = False
-    of_many: Script | None = None
+    sweep_script: Script | None = None
 
     def script_of(self, workflow: str) -> Script:
-        return self.of_many if self.of_many and workflow == "sweep" else self.script
+        return self.sweep_script if self.sweep_script and workflow == "sweep" else self.script
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -47,8 +47,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "throttled": Scenario(
         Script((*THROTTLED * 2, "QUEUED", *THROTTLED * 2, "RUNNING", "SUCCEEDED"), start_faults=THROTTLED),
         workflows=QUERY_OR_SWEEP,
-        # Four throttles of each of 33 queries take minutes; a limit below the sweep's rate is what it meets.
-        of_many=Script(seconds=(1.0, 3.0), requests_per_second=15),
+        # Four throttles of each of 33 queries take minutes, so a sweep meets a limit below its rate.
+        sweep_script=Script(seconds=(1.0, 3.0), requests_per_second=15),
     ),
     "unknown-status": Scenario(Script(("QUEUED", "RUNNING", "PAUSED"))),
     "finding": Scenario(
@@ -56,7 +56,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         workflows=QUERY_OR_SWEEP,
     ),
     "empty": Scenario(Script(series=0), workflows=ALL),
-    # For a sweep: two queries end otherwise, one has no results, one cannot be started; and the service takes fewer
+    # In a sweep two queries do not succeed, one has no results, and one cannot be started. The service takes fewer
     # requests than the sweep sends at first.
     "mixed": Scenario(
         Script(
@@ -78,6 +78,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "never-ends": Scenario(
         Script(("QUEUED", "RUNNING")), {"HoldSeconds": "2", "TimeoutSeconds": "6"}, workflows=QUERY_OR_SWEEP
     ),
-    # Three times at once, once while it runs, once after it has ended, then again by hand.
+    # Three at the same time, one while the execution is running, one after its end; then again by hand.
     "duplicate-delivery": Scenario(workflows=QUERY_OR_SWEEP, duplicates=True),
 }

@@ -24,7 +24,7 @@ def saved(name: str) -> str:
 
 
 def download(s3: Any, bucket: str, folder: Path) -> None:
-    """Copy the tables' objects: DuckDB would need an extension, and so a download, to read them in their place."""
+    """Copy the tables' objects: to read them on S3, DuckDB would have to download an extension."""
     for table in TABLES:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{table}/"):
             for stored in page.get("Contents", []):
@@ -34,7 +34,7 @@ def download(s3: Any, bucket: str, folder: Path) -> None:
 
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """Return a connection whose views are the tables over the objects in `folder`."""
+    """Return a connection with a view for each table over the objects in `folder`."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     for table in TABLES:
         connection.execute(f"CREATE VIEW {table} AS {_selected(folder, table)}")  # of names that this project chose
@@ -44,21 +44,21 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
 def _selected(folder: Path, table: str) -> str:
     columns = column_types(table)
     if not any(folder.glob(f"{table}/*/*.jsonl.gz")):
-        nothing = {**columns, "date": "VARCHAR"}
-        return "SELECT " + ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in nothing.items()) + " WHERE false"
+        nulls = (f'NULL::{kind} AS "{name}"' for name, kind in {**columns, "date": "VARCHAR"}.items())
+        return f"SELECT {', '.join(nulls)} WHERE false"
     files = str(folder / table / "*/*.jsonl.gz").replace("'", "''")
-    listed = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+    column_list = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
     return (
         f"SELECT * FROM read_json('{files}', format = 'newline_delimited', "
-        f"columns = {{{listed}}}, hive_partitioning = true, hive_types = {{'date': VARCHAR}})"
+        f"columns = {{{column_list}}}, hive_partitioning = true, hive_types = {{'date': VARCHAR}})"
     )
 
 
 def column_types(table: str) -> dict[str, str]:
     """Return DuckDB's types of a table's columns, from the schema of a row."""
     properties = json.loads((ROOT / f"schemas/{table}.row.json").read_text("utf-8"))["properties"]
-    kinds = {name: part["type"] for name, part in properties.items()}
-    return {name: TYPES[kind if isinstance(kind, str) else kind[0]] for name, kind in kinds.items()}
+    json_types = {name: schema["type"] for name, schema in properties.items()}
+    return {name: TYPES[kind if isinstance(kind, str) else kind[0]] for name, kind in json_types.items()}
 
 
 def show(console: Console, cursor: duckdb.DuckDBPyConnection, most: int = MOST_SHOWN) -> None:
@@ -70,7 +70,7 @@ def show(console: Console, cursor: duckdb.DuckDBPyConnection, most: int = MOST_S
         table.add_row(*[escape(_text(value)) for value in row])
     console.print(table)
     if len(rows) > most:
-        console.print(f"The first {most} rows; LIMIT and ORDER BY choose others.")
+        console.print(f"These are the first {most} rows. LIMIT and ORDER BY choose others.")
 
 
 def _text(value: object) -> str:
@@ -84,7 +84,7 @@ def answer(
     parameters: Sequence[str] = (),
     most: int = MOST_SHOWN,
 ) -> bool:
-    """Run a query and show its rows, or what is wrong with it; tell which."""
+    """Run a query and show its rows, or its error; tell whether it succeeded."""
     try:
         show(console, connection.execute(text, list(parameters)), most)
     except duckdb.Error as error:

@@ -8,8 +8,20 @@ from typing import Any
 
 from flowquery.widget.wording import number, shown, subject
 from localaws.demo import heatmap
-from localaws.demo.page import Fact, about, cost_card, header, label, listed, minute, page, section, span, table
-from localaws.demo.report import contributors_table
+from localaws.demo.page import (
+    Fact,
+    cost_card,
+    fact_table,
+    header,
+    label,
+    minute,
+    page,
+    request_section,
+    section,
+    span,
+    table,
+)
+from localaws.demo.report import contributors_table, ranking_failure_section
 
 MOST_QUERIES = 600  # in the table
 
@@ -35,29 +47,31 @@ def write_sweep_report(
         _nothing() if output["empty"] else "",
         _heat_map(output),
         _queries(output),
-        _rankings(contributors) if contributors else "",
+        _rankings(contributors) if contributors else ranking_failure_section(output),
         _objects(output["windows"]),
-        about("The sweep and its cost", {"Scope": output["scopeId"], "Status": output["status"]}, output["cost"]),
+        request_section(
+            "The sweep and its cost", {"Scope": output["scopeId"], "Status": output["status"]}, output["cost"]
+        ),
     ]
     return page(title, body)
 
 
 def _windows(windows: Sequence[Mapping[str, Any]]) -> str:
-    whole = span(min(of["startTime"] for of in windows), max(of["endTime"] for of in windows))
-    return whole if len(windows) == 1 else f"{len(windows)} windows, {whole}"
+    start, end = min(window["startTime"] for window in windows), max(window["endTime"] for window in windows)
+    return span(start, end) if len(windows) == 1 else f"{len(windows)} windows, {span(start, end)}"
 
 
 def _facts(output: Mapping[str, Any], seconds: float | None) -> Iterable[Fact]:
     queries, counts = output["queries"], output["counts"]
-    good = counts.get("SUCCEEDED", 0) + counts.get("STORED", 0)
-    told = {name: f"{count:,} {shown(name)}" for name, count in counts.items() if name != "SUCCEEDED"}
-    if "STORED" in told:
-        told["STORED"] = f"{counts['STORED']:,} stored by an earlier run"
-    yield "Succeeded", f"{good:,} of {len(queries):,}", "<br>".join(told.values()) or "none failed"
+    succeeded = counts.get("SUCCEEDED", 0) + counts.get("STORED", 0)
+    others = {name: f"{count:,} {shown(name)}" for name, count in counts.items() if name != "SUCCEEDED"}
+    if "STORED" in others:
+        others["STORED"] = f"{counts['STORED']:,} stored by an earlier run"
+    yield "Succeeded", f"{succeeded:,} of {len(queries):,}", "<br>".join(others.values()) or "none failed"
     findings = [query for query in queries if query["finding"]]
-    where = list(dict.fromkeys(subject(query["metricName"], query["destinationCategory"]) for query in findings))
-    more = [f"and {len(where) - 3:,} more kinds"] if len(where) > 3 else []
-    yield "Findings", f"{len(findings):,}", "<br>".join([*map(shown, where[:3]), *more]) or "no peak above a threshold"
+    kinds = list(dict.fromkeys(subject(query["metricName"], query["destinationCategory"]) for query in findings))
+    rest = [f"and {len(kinds) - 3:,} more kinds"] if len(kinds) > 3 else []
+    yield "Findings", f"{len(findings):,}", "<br>".join([*map(shown, kinds[:3]), *rest]) or "no peak above a threshold"
     rows = sum(query["rows"] or 0 for query in queries)
     without = sum(query["status"] == "SUCCEEDED" and not query["rows"] for query in queries)
     yield "Data", f"{rows:,} points", f"queries without data: {without:,}"
@@ -68,7 +82,7 @@ def _facts(output: Mapping[str, Any], seconds: float | None) -> Iterable[Fact]:
 
 def _nothing() -> str:
     return (
-        '<p class="nothing"><strong>No data.</strong> No agent reported traffic of any kind that was asked for. '
+        '<p class="nothing"><strong>No data.</strong> No agent reported traffic of any selected kind. '
         "That is a valid result.</p>"
     )
 
@@ -78,15 +92,15 @@ def _heat_map(output: Mapping[str, Any]) -> str:
 
 
 def _queries(output: Mapping[str, Any]) -> str:
-    """Return the table of all queries, those that somebody should look at first."""
+    """Return the table of all queries, with those first that somebody should check."""
     windows, queries = output["windows"], sorted(output["queries"], key=_urgency)
-    several = len(windows) > 1
+    has_windows = len(windows) > 1
     head = ["metric", "category", "status", "peak", "unit", "label", "at (UTC)", "rows"]
-    rows = [_query(query, windows[query["window"]] if several else None) for query in queries[:MOST_QUERIES]]
-    note = "What failed first, then findings, then the rest."
+    rows = [_query(query, windows[query["window"]] if has_windows else None) for query in queries[:MOST_QUERIES]]
+    note = "Failures first, then findings, then the rest."
     if len(queries) > MOST_QUERIES:
         note += f" The first {MOST_QUERIES:,} of {len(queries):,}; the execution's output has all."
-    return section("Queries", note, table("Queries", [*head, "window (UTC)"] if several else head, rows, {3, 7}))
+    return section("Queries", note, table("Queries", [*head, "window (UTC)"] if has_windows else head, rows, {3, 7}))
 
 
 def _urgency(query: Mapping[str, Any]) -> int:
@@ -114,14 +128,14 @@ def _query(query: Mapping[str, Any], window: Mapping[str, Any] | None) -> str:
 
 def _rankings(contributors: Sequence[Mapping[str, Any]]) -> str:
     ranked: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
-    for one in contributors:
-        ranked[one.get("metricName"), one.get("destinationCategory"), one.get("startTime")].append(one)
-    parts = []
+    for row in contributors:
+        ranked[row.get("metricName"), row.get("destinationCategory"), row.get("startTime")].append(row)
+    content = []
     for count, ((metric, category, start), rows) in enumerate(ranked.items(), start=1):
-        at = f", window from {minute(start)} UTC" if start else ""
-        parts.append(f"<h3>{shown(subject(metric, category))}{shown(at)}</h3>")
-        parts.append(contributors_table(f"Top contributors {count}", rows))
-    return section("Who is behind the highest peaks", "", "".join(parts))
+        window = f", window from {minute(start)} UTC" if start else ""
+        content.append(f"<h3>{shown(subject(metric, category))}{shown(window)}</h3>")
+        content.append(contributors_table(f"Top contributors {count}", rows))
+    return section("Top contributors of the highest peaks", "", "".join(content))
 
 
 def _objects(windows: Sequence[Mapping[str, Any]]) -> str:
@@ -134,4 +148,5 @@ def _objects(windows: Sequence[Mapping[str, Any]]) -> str:
         for window in windows
         for stored in window["objects"]
     ]
-    return section(title, "" if facts else "Nothing: earlier runs had stored it, or nothing succeeded.", listed(facts))
+    note = "" if facts else "Nothing: earlier runs had stored it, or nothing succeeded."
+    return section(title, note, fact_table(facts))

@@ -11,13 +11,11 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
-import boto3
 import yaml
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
@@ -25,7 +23,15 @@ from moto.cloudformation.models import CloudFormationBackend, Stack, cloudformat
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-from localaws.seams.cloudformation_resources import ADDED, COMPLETED, DELETED, NOT_SIMULATED, Properties, Resource
+from localaws.seams.cloudformation_resources import (
+    ADDED,
+    COMPLETED,
+    DELETED,
+    NOT_SIMULATED,
+    Properties,
+    Resource,
+    client,
+)
 
 Template = dict[str, Any]
 
@@ -136,7 +142,7 @@ def _definition(properties: Properties) -> Template:
     if isinstance(location, str):
         bucket, _, key = location.removeprefix("s3://").partition("/")
         location = {"Bucket": bucket, "Key": key}
-    body = _client("s3").get_object(Bucket=location["Bucket"], Key=location["Key"])["Body"].read()
+    body = client("s3").get_object(Bucket=location["Bucket"], Key=location["Key"])["Body"].read()
     properties["Definition"] = {"StartAt": "Placeholder"}
     substitutions = properties.pop("DefinitionSubstitutions", {})
     # Joined rather than Fn::Sub: moto's would turn the `$$` of the context object into `$`.
@@ -166,7 +172,3 @@ def _complete(stack: Stack) -> None:
         except Exception as error:
             where = f"{resource.logical_id} ({resource.type})"
             raise ValidationError(message=f"{where}: {type(error).__name__}: {error}") from error
-
-
-def _client(service: str) -> Any:
-    return cast("Any", boto3).client(service, endpoint_url=f"http://localhost:{os.environ['MOTO_PORT']}")

@@ -37,45 +37,45 @@ class Resource:
 
 
 def _apply_schedule(physical_id: str, properties: Properties) -> None:
-    _client("scheduler").create_schedule(**{"Name": physical_id, **properties})
+    client("scheduler").create_schedule(**{"Name": physical_id, **properties})
 
 
 def _apply_alarm(physical_id: str, properties: Properties) -> None:
-    _client("cloudwatch").put_metric_alarm(**{"AlarmName": physical_id, **properties})
+    client("cloudwatch").put_metric_alarm(**{"AlarmName": physical_id, **properties})
 
 
 def _apply_subscription(_: str, properties: Properties) -> None:
-    _client("sns").subscribe(**properties)
+    client("sns").subscribe(**properties)
 
 
 def _apply_topic_policy(_: str, properties: Properties) -> None:
     for topic in properties["Topics"]:
         policy = json.dumps(properties["PolicyDocument"])
-        _client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+        client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
 
 
 def _apply_event_invoke_config(_: str, properties: Properties) -> None:
-    _client("lambda").put_function_event_invoke_config(**properties)
+    client("lambda").put_function_event_invoke_config(**properties)
 
 
 def _apply_database(_: str, properties: Properties) -> None:
-    _client("glue").create_database(**properties)
+    client("glue").create_database(**properties)
 
 
 def _apply_table(_: str, properties: Properties) -> None:
-    _client("glue").create_table(**properties)
+    client("glue").create_table(**properties)
 
 
 def _apply_work_group(_: str, properties: Properties) -> None:
     configuration = dict(properties["WorkGroupConfiguration"])
     configuration["BytesScannedCutoffPerQuery"] = int(configuration["BytesScannedCutoffPerQuery"])
-    _client("athena").create_work_group(
+    client("athena").create_work_group(
         Name=properties["Name"], Description=properties["Description"], Configuration=configuration
     )
 
 
 def _apply_named_query(_: str, properties: Properties) -> None:
-    _client("athena").create_named_query(**properties)
+    client("athena").create_named_query(**properties)
 
 
 # Types that moto's CloudFormation does not know at all.
@@ -93,18 +93,18 @@ ADDED: Mapping[str, Callable[[str, Properties], None]] = {
 
 
 def _delete_schedule(resource: Resource) -> None:
-    _client("scheduler").delete_schedule(Name=resource.physical_id)
+    client("scheduler").delete_schedule(Name=resource.physical_id)
 
 
 def _delete_alarm(resource: Resource) -> None:
-    _client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
+    client("cloudwatch").delete_alarms(AlarmNames=[resource.physical_id])
 
 
 def _delete_database(resource: Resource) -> None:  # with its tables
     name = resource.properties["DatabaseInput"]["Name"]
-    for table in _client("glue").get_tables(DatabaseName=name)["TableList"]:
-        _client("glue").delete_table(DatabaseName=name, Name=table["Name"])
-    _client("glue").delete_database(Name=name)
+    for table in client("glue").get_tables(DatabaseName=name)["TableList"]:
+        client("glue").delete_table(DatabaseName=name, Name=table["Name"])
+    client("glue").delete_database(Name=name)
 
 
 def _delete_work_group(resource: Resource) -> None:  # with its saved queries, for which moto has no call
@@ -112,12 +112,12 @@ def _delete_work_group(resource: Resource) -> None:  # with its saved queries, f
     queries = _backend(athena_backends).named_queries
     for query_id in [query_id for query_id, query in queries.items() if query.workgroup.name == name]:
         del queries[query_id]
-    _client("athena").delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
+    client("athena").delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
 
 
 def _detach_policies(role: Resource) -> None:  # without which moto refuses to delete the role
     for arn in role.properties.get("ManagedPolicyArns", []):
-        _client("iam").detach_role_policy(RoleName=role.physical_id, PolicyArn=arn)
+        client("iam").detach_role_policy(RoleName=role.physical_id, PolicyArn=arn)
 
 
 # Of the types above those that another stack would notice, and what deleting others takes.
@@ -131,7 +131,7 @@ DELETED: Mapping[str, Callable[[Resource], None]] = {
 
 
 def _complete_bucket(name: str, properties: Properties) -> None:
-    s3 = _client("s3")
+    s3 = client("s3")
     if "PublicAccessBlockConfiguration" in properties:
         given = properties["PublicAccessBlockConfiguration"]
         block = {setting: str(value).lower() == "true" for setting, value in given.items()}  # "true" is a boolean too
@@ -152,15 +152,15 @@ def _lifecycle_rule(rule: Properties) -> Properties:
 
 
 def _complete_log_group(name: str, properties: Properties) -> None:
-    _client("logs").put_retention_policy(logGroupName=name, retentionInDays=int(properties["RetentionInDays"]))
+    client("logs").put_retention_policy(logGroupName=name, retentionInDays=int(properties["RetentionInDays"]))
 
 
 def _complete_role(name: str, properties: Properties) -> None:
     for policy in properties.get("Policies", []):  # moto keeps the text of a Python dictionary
         document = json.dumps(policy["PolicyDocument"])
-        _client("iam").put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
+        client("iam").put_role_policy(RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=document)
     for arn in properties.get("ManagedPolicyArns", []):
-        _client("iam").attach_role_policy(RoleName=name, PolicyArn=arn)
+        client("iam").attach_role_policy(RoleName=name, PolicyArn=arn)
 
 
 def _complete_key(key_id: str, properties: Properties) -> None:
@@ -170,21 +170,21 @@ def _complete_key(key_id: str, properties: Properties) -> None:
 
 def _complete_queue(url: str, properties: Properties) -> None:
     attributes = {name: str(value).lower() for name, value in properties.items() if name != "QueueName"}
-    _client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    client("sqs").set_queue_attributes(QueueUrl=url, Attributes=attributes)
 
 
 def _complete_topic(arn: str, properties: Properties) -> None:
     for name in ("DisplayName", "KmsMasterKeyId"):
         if name in properties:
             value = properties[name]
-            _client("sns").set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
+            client("sns").set_topic_attributes(TopicArn=arn, AttributeName=name, AttributeValue=value)
 
 
 def _complete_state_machine(arn: str, properties: Properties) -> None:
     logging, tracing = properties["LoggingConfiguration"], properties["TracingConfiguration"]
     groups = [destination["CloudWatchLogsLogGroup"] for destination in logging["Destinations"]]
     destinations = [{"cloudWatchLogsLogGroup": {"logGroupArn": group["LogGroupArn"]}} for group in groups]
-    _client("stepfunctions").update_state_machine(
+    client("stepfunctions").update_state_machine(
         stateMachineArn=arn,
         loggingConfiguration={
             "level": logging["Level"],
@@ -228,5 +228,5 @@ def _backend(backends: Any) -> Any:
     return backends[DEFAULT_ACCOUNT_ID][os.environ["AWS_DEFAULT_REGION"]]
 
 
-def _client(service: str) -> Any:
+def client(service: str) -> Any:
     return cast("Any", boto3).client(service, endpoint_url=f"http://localhost:{os.environ['MOTO_PORT']}")

@@ -37,14 +37,14 @@ ERRORS = {
 
 
 def localaws(*arguments: str, home: Path, report: Path | None = None) -> subprocess.CompletedProcess[str]:
-    place = ["--report", str(report or home.parent / "report.html")] if arguments[0] == "run" else []
-    command = [sys.executable, "-m", "localaws", *arguments, *place]
+    report_option = ["--report", str(report or home.parent / "report.html")] if arguments[0] == "run" else []
+    command = [sys.executable, "-m", "localaws", *arguments, *report_option]
     environment = {**ENVIRONMENT, "HOME": str(home)}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.keys() - ERRORS.keys() - {"duplicate-delivery"})
-def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: str, tmp_path: Path) -> None:
+def test_a_run_that_succeeds_shows_states_table_chart_objects_and_cost(scenario: str, tmp_path: Path) -> None:
     home, report = tmp_path / "home", tmp_path / "new" / "report.html"
     home.mkdir()
 
@@ -53,9 +53,18 @@ def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: s
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert f"Report: {report}" in ran.stdout
     assert ("<figure>" in report.read_text("utf-8")) == (scenario != "empty")
-    for state in ("ReceiveInput", "StartQuery", "GetQueryStatus", "ChooseByStatus", "GetQueryResults"):
+    for state in (
+        "StartQuery",
+        "GetQueryStatus",
+        "ChooseByStatus",
+        "GetQueryResults",
+        "ChooseFinding",
+        "QuerySucceeded",
+    ):
         assert state in ran.stdout
-    assert re.search(r"Cost: \d+ checks, \d+ state transitions, \d+ invocations, [\d.]+ Lambda GB-seconds", ran.stdout)
+    assert re.search(
+        r"Cost: \d+ status checks, \d+ state transitions, \d+ invocations, [\d.]+ Lambda GB-seconds", ran.stdout
+    )
     assert "Stored: s3://" in ran.stdout
     assert "sql/top_contributors.sql" in ran.stdout
     assert "AWS::S3::BucketPolicy" in ran.stdout
@@ -64,14 +73,14 @@ def test_a_run_that_succeeds_shows_states_table_chart_place_and_cost(scenario: s
     assert list(home.iterdir()) == []
 
 
-def test_what_a_run_keeps_can_be_asked_by_sql_until_the_next_run(tmp_path: Path) -> None:
+def test_sql_queries_what_a_run_has_kept_until_the_next_run(tmp_path: Path) -> None:
     kept, home = tmp_path / "kept", tmp_path / "home"
     home.mkdir()
-    question = "SELECT count(DISTINCT label) AS labels, count(*) AS points FROM results WHERE label LIKE 'use1%'"
+    query = "SELECT count(DISTINCT label) AS labels, count(*) AS points FROM results WHERE label LIKE 'use1%'"
 
     for _ in range(2):
         assert localaws("run", "--keep", str(kept), home=home).returncode == 0
-    answered = localaws("sql", "--folder", str(kept), question, home=home)
+    answered = localaws("sql", "--folder", str(kept), query, home=home)
 
     assert answered.returncode == 0, answered.stderr
     assert re.search(r"3 +│ 9 ", answered.stdout)
@@ -79,7 +88,7 @@ def test_what_a_run_keeps_can_be_asked_by_sql_until_the_next_run(tmp_path: Path)
 
 
 @pytest.mark.parametrize("scenario", ERRORS)
-def test_a_run_that_ends_otherwise_says_the_error_its_cause_and_the_alarm(scenario: str, tmp_path: Path) -> None:
+def test_a_run_that_does_not_succeed_says_the_error_its_cause_and_the_alarm(scenario: str, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     report.write_text("of an earlier run", "utf-8")
 
@@ -87,8 +96,8 @@ def test_a_run_that_ends_otherwise_says_the_error_its_cause_and_the_alarm(scenar
 
     assert ran.returncode == 1
     assert not report.exists()
-    for part in (f"FAILED {ERRORS[scenario]}", "Cause: Query ", f"Alarm: Flowquery: {ERRORS[scenario]}", "Do next:"):
-        assert part in ran.stdout
+    for text in (f"FAILED {ERRORS[scenario]}", "Cause: Query ", f"Alarm: Flowquery: {ERRORS[scenario]}", "Do next:"):
+        assert text in ran.stdout
     assert "(1)" in ran.stderr
 
 
@@ -101,7 +110,7 @@ def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--scenario", "nonsense"], "succeeded, slow, failed"),
         (["--workflow", "nonsense"], "query, sweep, parent, backfill"),
@@ -114,12 +123,12 @@ def test_an_event_is_the_executions_input(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_an_input_that_cannot_be_used_is_2_and_says_what_is_allowed(
-    arguments: list[str], said: str, tmp_path: Path
+    arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     ran = localaws("run", *arguments, home=tmp_path)
 
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
@@ -137,28 +146,28 @@ def test_an_input_that_the_workflow_refuses_is_1(content: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("scenario", "status", "said"),
+    ("scenario", "status", "texts"),
     [
         ("succeeded", 0, ["SUCCEEDED 4 queries: 4 SUCCEEDED"]),
         ("mixed", 1, ["FAILED SweepIncomplete", "AMAZON_S3 2026-11-24T08:00:00Z: FAILED", "x failed", "Alarm: "]),
     ],
 )
 def test_a_sweep_shows_each_query_that_ends_then_the_heat_map(
-    scenario: str, status: int, said: list[str], tmp_path: Path
+    scenario: str, status: int, texts: list[str], tmp_path: Path
 ) -> None:
     event, report = tmp_path / "event.json", tmp_path / "report.html"
     categories = ["INTER_AZ", "AMAZON_S3", "LOCAL_ZONE", "INTERNET"]
     window = {"startTime": "2026-11-24T08:00:00Z", "endTime": "2026-11-24T08:15:00Z"}
-    asked = {"scopeId": SCOPE_ID, **window, "metricNames": ["TIMEOUTS"], "destinationCategories": categories}
-    event.write_text(json.dumps(asked), "utf-8")
+    sweep_input = {"scopeId": SCOPE_ID, **window, "metricNames": ["TIMEOUTS"], "destinationCategories": categories}
+    event.write_text(json.dumps(sweep_input), "utf-8")
 
     ran = localaws(
         "run", "--workflow", "sweep", "--scenario", scenario, "--event", str(event), home=tmp_path, report=report
     )
 
     assert ran.returncode == status, ran.stdout + ran.stderr
-    for part in ("TIMEOUTS INTER_AZ 2026-11-24T08:00:00Z: done (", "A stronger shade", "Stored: ", "Cost: ", *said):
-        assert part in ran.stdout
+    for text in ("TIMEOUTS INTER_AZ 2026-11-24T08:00:00Z: done (", "A stronger shade", "Stored: ", "Cost: ", *texts):
+        assert text in ran.stdout
     assert "sql/top_contributors.sql" in ran.stdout
     page = report.read_text("utf-8")
     assert 'class="heat"' in page
@@ -199,12 +208,13 @@ def test_a_parent_workflow_that_fails_is_1(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", ["query", "sweep"])
-def test_deliveries_over_and_over_come_to_one_run(workflow: str, tmp_path: Path) -> None:
+def test_repeated_deliveries_make_one_run(workflow: str, tmp_path: Path) -> None:
     ran = localaws("run", "--workflow", workflow, "--scenario", "duplicate-delivery", home=tmp_path)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    said = re.findall(r"Delivery (\d).*: (started|runs already|ran already) as ", ran.stdout)
-    assert said == [*((str(one), "started") for one in (1, 2, 3)), ("4", "runs already"), ("5", "ran already")]
+    replies = re.findall(r"Delivery (\d).*: (started|already running|already ended) as ", ran.stdout)
+    started = [(number, "started") for number in "123"]
+    assert replies == [*started, ("4", "already running"), ("5", "already ended")]
     assert "0 StartQuery calls" in ran.stdout
     counted = dict(re.findall(r"│ ([a-zA-Z -]+?) +│ (\d+) +│ \d+ +│", ran.stdout))
     queries = "33" if workflow == "sweep" else "1"
@@ -221,27 +231,27 @@ def test_deliveries_over_and_over_come_to_one_run(workflow: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("scenario", "status", "said"),
+    ("scenario", "status", "texts"),
     [
         ("succeeded", 0, ["SUCCEEDED 2 windows done, 0 left", "│ 1       │ 2 of 2", "sql/top_contributors.sql"]),
         ("failed", 1, ["FAILED BackfillIncomplete", "│ 0       │ 0 of 2", "Alarm: Flowquery: BackfillIncomplete"]),
     ],
 )
 def test_a_backfill_shows_what_is_stored_of_each_window(
-    scenario: str, status: int, said: list[str], tmp_path: Path
+    scenario: str, status: int, texts: list[str], tmp_path: Path
 ) -> None:
     event = tmp_path / "event.json"
     stretch = {"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z", "windowMinutes": 720}
     categories = ["INTER_AZ", "INTERNET"]
-    asked = {"scopeId": SCOPE_ID, **stretch, "metricNames": ["TIMEOUTS"], "destinationCategories": categories}
-    event.write_text(json.dumps(asked), "utf-8")
+    sweep_input = {"scopeId": SCOPE_ID, **stretch, "metricNames": ["TIMEOUTS"], "destinationCategories": categories}
+    event.write_text(json.dumps(sweep_input), "utf-8")
 
     arguments = ["run", "--workflow", "backfill", "--scenario", scenario, "--event", str(event)]
     ran = localaws(*arguments, home=tmp_path)
 
     assert ran.returncode == status, ran.stdout + ran.stderr
-    for part in ("4 queries", "2026-11-23T12:00:00Z to 2026-11-24T00:00:00Z", "Cost: ", *said):
-        assert part in ran.stdout
+    for text in ("4 queries", "2026-11-23T12:00:00Z to 2026-11-24T00:00:00Z", "Cost: ", *texts):
+        assert text in ran.stdout
     assert "Traceback" not in ran.stderr
 
 
@@ -295,8 +305,8 @@ def served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, st
 def test_what_serve_prints_is_enough_for_boto3_and_ctrl_c_leaves_nothing(
     served: tuple[subprocess.Popen[str], dict[str, str]],
 ) -> None:
-    process, said = served
-    described = execute(said["AWS_ENDPOINT_URL"], said["RunQueryArn"])
+    process, variables = served
+    described = execute(variables["AWS_ENDPOINT_URL"], variables["RunQueryArn"])
     functions = children(process.pid)
 
     process.send_signal(signal.SIGINT)
@@ -348,17 +358,17 @@ def build() -> Path:
 def test_sam_deploys_to_what_serve_serves_and_deletes_it_again(
     build: Path, served: tuple[subprocess.Popen[str], dict[str, str]]
 ) -> None:
-    _, said = served
-    environment = {name: value for name, value in said.items() if name.startswith("AWS_")}
+    _, variables = served
+    environment = {name: value for name, value in variables.items() if name.startswith("AWS_")}
     parameters = ["--parameter-overrides", f"ScopeId={SCOPE_ID}"]
 
     sam("deploy", "--stack-name", "mine", "--no-confirm-changeset", *parameters, environment=environment)
-    stacks = boto3.client("cloudformation", endpoint_url=said["AWS_ENDPOINT_URL"])
+    stacks = boto3.client("cloudformation", endpoint_url=variables["AWS_ENDPOINT_URL"])
     [stack] = stacks.describe_stacks(StackName="mine")["Stacks"]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    described = execute(said["AWS_ENDPOINT_URL"], outputs["RunQueryArn"])
+    described = execute(variables["AWS_ENDPOINT_URL"], outputs["RunQueryArn"])
     sam("delete", "--stack-name", "mine", "--no-prompts", environment=environment)
 
     assert described["status"] == "SUCCEEDED"
-    client = boto3.client("stepfunctions", endpoint_url=said["AWS_ENDPOINT_URL"])
+    client = boto3.client("stepfunctions", endpoint_url=variables["AWS_ENDPOINT_URL"])
     assert outputs["RunQueryArn"] not in str(client.list_state_machines()["stateMachines"])

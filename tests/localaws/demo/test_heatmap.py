@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from io import StringIO
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from localaws.demo.heatmap import LEGEND, LEVELS, SHADES, Cell, HeatMap, Mark, heat_map, short, show, write
+from localaws.demo.heatmap import LEVELS, MARK_WORDS, SHADES, Cell, HeatMap, Mark, abbreviated, heat_map, show, write
 from localaws.demo.sweep_report import write_sweep_report
 from tests.hostile import HOSTILE
 from tests.markup import parsed
@@ -19,10 +20,10 @@ CONTRIBUTOR = {"value": 5, "accountId": "123456789012", "metricName": "TIMEOUTS"
 
 
 def cell(drawn: HeatMap, category: str, metric: str, window: int = 0) -> Cell:
-    column = [index for index, of in enumerate(drawn.columns) if of.metric == metric][window]
-    found = drawn.cells[drawn.categories.index(category)][column]
-    assert found
-    return found
+    column = [index for index, column in enumerate(drawn.columns) if column.metric == metric][window]
+    drawn_cell = drawn.cells[drawn.categories.index(category)][column]
+    assert drawn_cell
+    return drawn_cell
 
 
 def printed(output: dict[str, Any], width: int = 100, terminal: bool = False) -> str:
@@ -80,18 +81,18 @@ def test_windows_share_the_shades_of_a_metric_and_stand_in_the_order_of_time() -
     ],
 )
 def test_a_cell_says_its_end_by_a_mark_and_in_words(given: dict[str, Any], mark: Mark, text: str, words: str) -> None:
-    found = cell(heat_map(swept(given)), "INTERNET", "TIMEOUTS")
+    drawn_cell = cell(heat_map(swept(given)), "INTERNET", "TIMEOUTS")
 
-    assert (found.mark, found.text) == (mark, text)
-    assert found.words.startswith("TCP retransmission timeouts to the internet, 2026-11-24 08:00 to")
-    assert words in found.words
+    assert (drawn_cell.mark, drawn_cell.text) == (mark, text)
+    assert drawn_cell.words.startswith("TCP retransmission timeouts to the internet, 2026-11-24 08:00 to")
+    assert words in drawn_cell.words
 
 
-def test_what_was_not_asked_is_no_cell() -> None:
+def test_what_was_not_queried_has_no_cell() -> None:
     drawn = heat_map(swept(query("TIMEOUTS", "INTERNET"), query("DATA_TRANSFERRED", "INTER_AZ")))
 
     assert drawn.categories == ("INTER_AZ", "INTERNET")
-    assert [[bool(of) for of in row] for row in drawn.cells] == [[False, True], [True, False]]
+    assert [[bool(drawn_cell) for drawn_cell in row] for row in drawn.cells] == [[False, True], [True, False]]
 
 
 def test_metrics_and_categories_that_the_service_adds_come_last() -> None:
@@ -119,8 +120,8 @@ def test_metrics_and_categories_that_the_service_adds_come_last() -> None:
         (1e-300, "1e-300"),
     ],
 )
-def test_a_peak_is_a_short_number(value: float, text: str) -> None:
-    assert short(value) == text
+def test_a_peak_is_an_abbreviated_number(value: float, text: str) -> None:
+    assert abbreviated(value) == text
 
 
 # --- on a terminal and in a report ---
@@ -133,10 +134,10 @@ def test_both_show_the_same_numbers_and_marks_and_explain_them(windows: int) -> 
 
     on_terminal, in_report = printed(output), parsed(write(drawn)).text
 
-    for of in (of for row in drawn.cells for of in row if of):
-        assert f"{of.text:>5} {of.mark:1}".rstrip() in on_terminal
-        assert f"{of.text}{of.mark}" in in_report
-    for text in (SHADES, *LEGEND.values()):
+    for drawn_cell in filter(None, itertools.chain(*drawn.cells)):
+        assert f"{drawn_cell.text:>5} {drawn_cell.mark:1}".rstrip() in on_terminal
+        assert f"{drawn_cell.text}{drawn_cell.mark}" in in_report
+    for text in (SHADES, *MARK_WORDS.values()):
         assert text in on_terminal
         assert text in in_report
 
@@ -153,14 +154,16 @@ def test_a_mark_that_does_not_occur_is_not_explained() -> None:
     drawn = heat_map(swept(query("TIMEOUTS", "INTERNET")))
 
     assert drawn.marks == []
-    assert LEGEND[Mark.FAILED] not in write(drawn)
+    assert MARK_WORDS[Mark.FAILED] not in write(drawn)
 
 
 def test_who_hears_the_table_hears_what_a_mark_means() -> None:
     text = write(heat_map(swept(failed("TIMEOUTS", "INTERNET"), query("TIMEOUTS", "INTER_AZ", 3, finding=True))))
 
     for mark in (Mark.FAILED, Mark.FINDING):
-        assert f'<span class="mark" aria-hidden="true">{mark}</span><span class="spoken">{LEGEND[mark]}</span>' in text
+        assert (
+            f'<span class="mark" aria-hidden="true">{mark}</span><span class="spoken">{MARK_WORDS[mark]}</span>' in text
+        )
 
 
 # --- the report ---
@@ -169,7 +172,7 @@ def test_who_hears_the_table_hears_what_a_mark_means() -> None:
 def test_a_report_says_how_all_ended_what_is_stored_and_what_it_cost() -> None:
     page = parsed(write_sweep_report(swept(), [CONTRIBUTOR], 18.4)).text
 
-    for said in (
+    for text in (
         "Sweep of 33 queries",
         "2026-11-24 08:00 to 2026-11-24 08:15 UTC",
         "32 of 33",
@@ -181,10 +184,10 @@ def test_a_report_says_how_all_ended_what_is_stored_and_what_it_cost() -> None:
         "270 rows in s3://results/results/date=2026-11-24/",
         "$0.000470",
         "18.4 s",
-        "Who is behind the highest peaks",
+        "Top contributors of the highest peaks",
     ):
-        assert said in page, said
-    assert page.index("QueryFailed", page.index("What failed first")) < page.index("SUCCEEDED, finding")
+        assert text in page, text
+    assert page.index("QueryFailed", page.index("Failures first")) < page.index("SUCCEEDED, finding")
 
 
 def test_a_sweep_without_data_says_that_this_is_valid() -> None:
@@ -193,7 +196,7 @@ def test_a_sweep_without_data_says_that_this_is_valid() -> None:
     assert "That is a valid result." in parsed(write_sweep_report(output)).text
 
 
-def test_a_report_of_more_queries_than_a_page_can_show_tells_so() -> None:
+def test_a_report_of_more_queries_than_a_page_can_show_says_so() -> None:
     page = write_sweep_report(swept(windows=40))
 
     assert "The first 600 of 1,320" in page
@@ -204,6 +207,13 @@ def test_regions_that_scroll_have_names_of_their_own() -> None:
 
     names = [attributes["aria-label"] for _, attributes in tags if attributes.get("class") == "scrolls"]
     assert len(names) == len(set(names)) == 4
+
+
+def test_a_ranking_that_failed_is_reported_in_the_place_of_the_contributors() -> None:
+    output = {**swept(), "rankingFailure": {"error": "QueryFailed", "cause": "no reason"}}
+
+    assert "The ranking failed: QueryFailed: no reason" in parsed(write_sweep_report(output)).text
+    assert "The ranking failed" not in parsed(write_sweep_report(swept())).text
 
 
 def hostile(text: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from localaws.demo.closing import open_in_browser
 from localaws.demo.report import CONTRIBUTOR_FIELDS, write_report
-from localaws.demo.run import open_in_browser
 from tests.hostile import HOSTILE
 from tests.loopback import output
 from tests.markup import parsed
@@ -22,10 +22,10 @@ ROWS = [
 ]
 
 
-def test_it_says_what_was_asked_what_was_found_and_what_it_cost() -> None:
+def test_it_says_what_was_requested_what_was_found_and_what_it_cost() -> None:
     page = parsed(write_report(output(4), ROWS)).text
 
-    for said in (
+    for text in (
         "TCP retransmissions between Availability Zones",
         "2026-11-24 08:00 to 2026-11-24 09:00 UTC",
         "a1b2c3d4-5678-90ab-cdef-1234567890ab",
@@ -37,10 +37,10 @@ def test_it_says_what_was_asked_what_was_found_and_what_it_cost() -> None:
         "peak 7.5 at 08:05",
         "use1-az2",
     ):
-        assert said in page, said
+        assert text in page, text
 
 
-def test_it_asks_nothing_of_the_network_and_runs_nothing() -> None:
+def test_it_sends_no_request_and_runs_nothing() -> None:
     page = write_report(output(4), ROWS)
 
     tags = parsed(page).tags
@@ -59,7 +59,7 @@ def test_whatever_scrolls_has_a_name_and_is_reached_by_the_keyboard() -> None:
     assert all((of["role"], of["tabindex"]) == ("region", "0") and of["aria-label"] for of in regions)
 
 
-def test_contributors_are_a_table_of_what_is_known_of_them() -> None:
+def test_contributors_are_a_table_of_the_fields_that_they_have() -> None:
     ranked = [
         {"value": 30, "accountId": "123456789012", "localAz": "use1-az1"},
         {"value": 20, "remoteIdentifier": "10.0.0.1"},
@@ -68,13 +68,13 @@ def test_contributors_are_a_table_of_what_is_known_of_them() -> None:
     page = write_report(output(4), ROWS, ranked)
 
     text = parsed(page).text
-    assert "Who is behind it" in text
+    assert "The flows of the window with the highest values" in text
     assert re.search(r"rank.*value.*account.*zone.*remote identifier", text)
     assert "subnet" not in text
-    assert "Who is behind it" not in write_report(output(4), ROWS)
+    assert "Top contributors" not in write_report(output(4), ROWS)
 
 
-def test_no_data_is_said_to_be_a_valid_result() -> None:
+def test_no_data_is_called_a_valid_result() -> None:
     page = write_report(output(0), [])
 
     assert "No data." in page
@@ -82,18 +82,18 @@ def test_no_data_is_said_to_be_a_valid_result() -> None:
 
 
 def test_a_query_that_was_handed_in_is_shown_without_what_nobody_knows() -> None:
-    known = output(4)
+    handed_in = output(4)
     for name in ("metricName", "destinationCategory", "startTime", "endTime"):
-        del known[name]
-    del known["cost"]["dollars"]
+        del handed_in[name]
+    del handed_in["cost"]["dollars"]
 
-    text = parsed(write_report(known, ROWS)).text
+    text = parsed(write_report(handed_in, ROWS)).text
 
     assert "A query that was handed in" in text
     assert "not known in this Region" in text
 
 
-def test_more_series_than_a_page_can_show_are_told_of() -> None:
+def test_a_report_of_more_series_than_a_page_can_show_says_so() -> None:
     many = [{"timestamp": "2026-11-24T08:00:00Z", "label": f"s{number}", "value": number} for number in range(1000)]
 
     page = write_report(output(1000), many)
@@ -106,9 +106,9 @@ def test_more_series_than_a_page_can_show_are_told_of() -> None:
 def test_a_hostile_label_changes_no_tag(label: str) -> None:
     def tags(of: str) -> list[str]:
         rows = [{"timestamp": "2026-11-24T08:00:00Z", "label": of, "value": 1.0}]
-        known = output(1)
-        known["results"]["peak"]["label"] = of
-        page = write_report(known, rows, [{"value": 1, **dict.fromkeys(CONTRIBUTOR_FIELDS, of)}])
+        of_label = output(1)
+        of_label["results"]["peak"]["label"] = of
+        page = write_report(of_label, rows, [{"value": 1, **dict.fromkeys(CONTRIBUTOR_FIELDS, of)}])
         page.encode()
         return [f"{tag} {sorted(attributes)}" for tag, attributes in parsed(page).tags]
 

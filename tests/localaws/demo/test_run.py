@@ -12,17 +12,18 @@ import pytest
 from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
-from localaws.demo.duplicates import came
-from localaws.demo.live_grid import Asked
-from localaws.demo.run import Outcome, UnusableInput, Workflow, scenario_of
+from localaws.demo.duplicates import describe_reply
+from localaws.demo.live_grid import GridKey
+from localaws.demo.run import find_scenario
 from localaws.demo.run_parent import show_verdicts
-from localaws.demo.run_sweep import output_of, planned
+from localaws.demo.run_sweep import output_of, planned_queries
 from localaws.demo.scenarios import SCENARIOS, Scenario
-from localaws.demo.workflows import WORKFLOWS, workflow
+from localaws.demo.stage import Demo, Outcome, UnusableInput
+from localaws.demo.workflows import DEMOS, find_demo
 from localaws.lambda_runtimes.deployed_function import DeployedFunction, InvocationResult
 from localaws.server import TEMPLATE
 from tests.hostile import HOSTILE
-from tests.sweeps import query, swept, window
+from tests.sweeps import swept, window
 
 PARAMETERS = yaml_parse(TEMPLATE.read_text("utf-8"))["Parameters"]
 
@@ -32,10 +33,12 @@ def ended(history: list[Any]) -> Outcome:
 
 
 def test_a_sweeps_plan_is_all_or_what_its_input_selects() -> None:
-    assert len(planned({**window(0)})) == 33
-    assert len(planned({"windows": [window(0), window(1)], "metricNames": ["TIMEOUTS"]})) == 22
+    assert len(planned_queries({**window(0)})) == 33
+    assert len(planned_queries({"windows": [window(0), window(1)], "metricNames": ["TIMEOUTS"]})) == 22
     selections = [{"metricName": "TIMEOUTS", "destinationCategory": "INTERNET"}]
-    assert planned({**window(0), "selections": selections}) == [Asked("2026-11-24T08:00:00Z", "TIMEOUTS", "INTERNET")]
+    assert planned_queries({**window(0), "selections": selections}) == [
+        GridKey("2026-11-24T08:00:00Z", "TIMEOUTS", "INTERNET")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,77 +53,77 @@ def test_a_sweeps_plan_is_all_or_what_its_input_selects() -> None:
         {"startTime": "x", "selections": [{"a": 1}, 5]},
     ],
 )
-def test_an_input_that_the_sweep_will_refuse_plans_nothing(event: object) -> None:
-    assert planned(event) == []
+def test_an_input_that_the_sweep_refuses_plans_nothing(event: object) -> None:
+    assert planned_queries(event) == []
 
 
-def test_a_failed_sweeps_output_is_what_its_last_states_had() -> None:
-    ranking = swept(query("TIMEOUTS", "INTERNET"))
-    state = json.dumps({"scopeId": "s", "step": {"output": ranking}, "found": swept()})
-    history: list[Any] = [
-        {"type": "TaskStateExited", "stateExitedEventDetails": {"output": '{"queries": []}'}},
-        {"type": "FailStateEntered", "stateEnteredEventDetails": {"input": state}},
-        {"type": "ExecutionFailed"},
-    ]
+def test_a_failed_sweeps_output_is_the_latest_that_a_state_has_assigned() -> None:
+    def exited(**variables: object) -> dict[str, Any]:
+        texts = {name: json.dumps(value) for name, value in variables.items()}
+        return {"type": "TaskStateExited", "stateExitedEventDetails": {"output": "{}", "assignedVariables": texts}}
 
-    assert output_of(ended(history)) == swept()
+    ranked = {**swept(), "rankings": []}
+    history = [exited(sweep={}, output=None), exited(output=swept()), exited(output=ranked), exited(failure={})]
+
+    assert output_of(ended([*history, {"type": "ExecutionFailed"}])) == ranked
+    assert output_of(ended(history[:2])) == swept()
     assert output_of(ended(history[:1])) == {}
 
 
 def test_an_unknown_workflow_is_an_error_that_says_what_is_allowed() -> None:
     with pytest.raises(UnusableInput, match="WORKFLOW=nonsense: expected one of query, sweep, parent, backfill"):
-        workflow("nonsense")
-    assert workflow("query") is WORKFLOWS["query"]
+        find_demo("nonsense")
+    assert find_demo("query") is DEMOS["query"]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("name", WORKFLOWS)
+@pytest.mark.parametrize("name", DEMOS)
 def test_a_workflow_has_the_scenarios_that_make_sense_for_it_and_says_which(name: str, scenario: str) -> None:
     if name in SCENARIOS[scenario].workflows:
-        assert scenario_of(name, scenario) is SCENARIOS[scenario]
+        assert find_scenario(name, scenario) is SCENARIOS[scenario]
         return
     with pytest.raises(UnusableInput, match=f"SCENARIO={scenario}: expected one that WORKFLOW={name} has: succeeded, "):
-        scenario_of(name, scenario)
+        find_scenario(name, scenario)
 
 
 def test_every_workflow_can_succeed_and_fail_and_the_query_has_every_scenario() -> None:
-    for name in WORKFLOWS:
-        assert scenario_of(name, "succeeded")
-        assert scenario_of(name, "failed")
+    for name in DEMOS:
+        assert find_scenario(name, "succeeded")
+        assert find_scenario(name, "failed")
     assert all("query" in scenario.workflows for scenario in SCENARIOS.values())
-    assert {name for scenario in SCENARIOS.values() for name in scenario.workflows} == WORKFLOWS.keys()
+    assert {name for scenario in SCENARIOS.values() for name in scenario.workflows} == DEMOS.keys()
 
 
-def test_what_the_schedule_delivers_over_and_over_is_its_own_event() -> None:
+def test_a_schedule_that_delivers_repeatedly_takes_no_event() -> None:
     with pytest.raises(UnusableInput, match="EVENT"):
-        scenario_of("query", "duplicate-delivery", {})
+        find_scenario("query", "duplicate-delivery", {})
 
 
-@pytest.mark.parametrize("given", [*SCENARIOS.values(), *WORKFLOWS.values()])
-def test_parameters_are_those_of_the_template_with_values_that_it_allows(given: Scenario | Workflow) -> None:
+@pytest.mark.parametrize("given", [*SCENARIOS.values(), *DEMOS.values()])
+def test_parameters_are_those_of_the_template_with_values_that_it_allows(given: Scenario | Demo) -> None:
     for name, value in given.parameters.items():
         assert re.fullmatch(PARAMETERS[name].get("AllowedPattern", r"[\d.]+"), value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "runs", "said"),
+    ("reply", "error", "is_running", "text"),
     [
         ({"name": "a-run", "started": True}, None, False, "started as a-run"),
-        ({"name": "a-run", "started": True}, None, True, "runs already as a-run"),
-        ({"name": "a-run", "started": False}, None, False, "ran already as a-run"),
+        ({"name": "a-run", "started": True}, None, True, "already running as a-run"),
+        ({"name": "a-run", "started": False}, None, False, "already ended as a-run"),
         ({"errorMessage": "[red]no[/]\x1b"}, "Unhandled", False, "failed"),
     ],
 )
-def test_what_came_of_a_delivery_is_what_its_target_answered(
-    answer: dict[str, object], error: str | None, runs: bool, said: str
+def test_what_a_delivery_did_is_what_its_target_replied(
+    reply: dict[str, object], error: str | None, is_running: bool, text: str
 ) -> None:
     function = DeployedFunction("start", "arn", "start_execution.handler", {}, 30, 256, Path())
     console = Console(file=StringIO(), width=200)
 
-    console.print(came(InvocationResult(function, json.dumps(answer).encode(), error), runs=runs))
+    console.print(describe_reply(InvocationResult(function, json.dumps(reply).encode(), error), is_running=is_running))
 
     assert isinstance(console.file, StringIO)
-    assert said in console.file.getvalue()
+    assert text in console.file.getvalue()
     assert "\x1b" not in console.file.getvalue()
 
 

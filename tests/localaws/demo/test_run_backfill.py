@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from localaws.demo.run import Stage
 from localaws.demo.run_backfill import run_backfill
 from localaws.demo.scenarios import SCENARIOS
+from localaws.demo.stage import Stage
 from localaws.scripted_network_flow_monitor import Script
 from tests.loopback import SCOPE_ID, Stack
 
@@ -32,7 +32,7 @@ def test_two_days_are_shown_on_the_loopback(stack: Stack, tmp_path: Path) -> Non
     succeeded, output = shown(stack, tmp_path)
 
     assert succeeded
-    assert "At most 5 requests a second here" in output
+    assert "RequestsPerSecond is 5 here" in output
     assert "132 queries" in output
     assert "4 windows done, 0 left" in output
     assert output.count("│ 1       │ 33 of 33       │") == 4
