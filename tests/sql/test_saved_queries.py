@@ -14,8 +14,10 @@ from jsonschema import Draft202012Validator, FormatChecker
 from rich.console import Console
 from samtranslator.yaml_helper import yaml_parse
 
-from flowquery.core.model import Query, QueryRequest
-from flowquery.results.spool import ResultsRequest, Spool
+from flowquery.core.model import Query, QueryRequest, Selection, Window
+from flowquery.results.objects import query_key
+from flowquery.results.request import ResultsRequest
+from flowquery.results.spool import Spool
 from localaws.__main__ import main
 from localaws.demo import sql
 from tests.loopback import QUERY_ID, ROOT, SCOPE_ID, Stack, event
@@ -30,20 +32,22 @@ HOSTILE = 'a"b\\c\nd\te,f\'g;--<script>\u2028 é 😀 \x7f {"label":"x"}'
 
 def store(folder: Path, start: str, end: str, *series: tuple[str, list[tuple[str, float]]]) -> str:
     """Store series as the handler does, in one page, and return the key."""
-    times = (datetime.fromisoformat(start), datetime.fromisoformat(end))
-    fetch = ResultsRequest(Query(SCOPE_ID, QUERY_ID), QueryRequest("RETRANSMISSIONS", "INTER_AZ", *times))
+    window = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
+    query_request = QueryRequest(Selection("RETRANSMISSIONS", "INTER_AZ"), window)
+    request = ResultsRequest(Query(SCOPE_ID, QUERY_ID), query_request)
     points = [
         {"label": label, "timestamps": [datetime.fromisoformat(at) for at, _ in has], "values": [v for _, v in has]}
         for label, has in series
     ]
     body = io.BytesIO()
     spool = Spool(body, lambda: 900)
-    summary = spool.add(fetch, [{"unit": "Count", "datapoints": points}])
+    summary = spool.add(request, [{"unit": "Count", "datapoints": points}])
     spool.finish()
-    path = folder / fetch.key(summary)
+    key = query_key(request, summary)
+    path = folder / key
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(body.getvalue())
-    return fetch.key(summary)
+    return key
 
 
 def rows(folder: Path, text: str, *parameters: str) -> list[tuple[Any, ...]]:

@@ -127,10 +127,18 @@ class Bucket:
         self.objects[key] = (rows, dict(metadata))
         return True
 
+    def list_keys(self, _: str, prefix: str) -> Iterator[str]:
+        return iter([key for key in self.objects if key.startswith(prefix)])
+
     def object_metadata(self, _: str, key: str) -> dict[str, str]:
         return self.objects[key][1]
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        with mock.patch.multiple("flowquery.aws.s3", put_once=self.put_once, object_metadata=self.object_metadata):
+        with mock.patch.multiple(
+            "flowquery.aws.s3",
+            put_once=self.put_once,
+            list_keys=self.list_keys,
+            object_metadata=self.object_metadata,
+        ):
             yield

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowquery.core.errors import AccessDenied, MalformedReply, ResultsExpired, Throttled, TransientFault
+from flowquery.core.errors import AccessDenied, MalformedReply, ResultsExpired
 from flowquery.core.model import Family, Peak, Query, Window
 from flowquery.sweep.output import sweep_output
 from flowquery.sweep.state import Progress, Sweep
@@ -104,41 +104,51 @@ def test_a_page_that_is_cut_short_is_fetched_again() -> None:
     assert len(service.requests) == MOST_ATTEMPTS
 
 
-def test_results_that_do_not_answer_leave_the_window_to_a_retry_of_the_whole_step() -> None:
+def test_a_query_whose_results_do_not_come_fails_alone() -> None:
     bucket, service = Bucket(), Service(script=("none", "fault", "fault", "fault"))
 
-    with pytest.raises(TransientFault):
-        stored(ended(2), service, bucket)
+    sweep = stored(ended(3), service, bucket)
 
-    assert bucket.objects == {}
+    assert [query.status for query in sweep.queries] == ["SUCCEEDED", "TransientFault", "SUCCEEDED"]
+    assert [each.rows for each in sweep.stored] == [6]
+    assert sweep.progress is Progress.COMPLETE
 
 
 @given(st.integers(1, 4), st.integers(0, 30))
 def test_throttles_slow_the_pace_and_lose_nothing(count: int, throttles: int) -> None:
     bucket, service = Bucket(), Service(script=("throttled",) * throttles)
-    try:
-        sweep = stored(ended(count), service, bucket)
-    except Throttled:
-        assert throttles >= MOST_THROTTLES
-        assert bucket.objects == {}
-        return
 
-    assert throttles < MOST_THROTTLES
-    assert sum(each.rows for each in sweep.stored) == 3 * count
+    sweep = stored(ended(count), service, bucket)
+
+    failed = [query for query in sweep.queries if query.has_failed]
+    assert {query.status for query in failed} <= {"Throttled"}
+    assert len(failed) == (throttles >= MOST_THROTTLES)
+    assert sum(each.rows for each in sweep.stored) == 3 * (count - len(failed))
     assert (sweep.pace.rate < sweep.pace.ceiling) == (throttles > 0)
 
 
-def test_a_window_that_would_begin_late_is_left_to_the_next_invocation() -> None:
+def test_what_there_is_no_time_for_is_left_to_the_next_invocation_and_stored_only_once() -> None:
     bucket, slow = Bucket(), Service(call=20.0)
-    windows = (WINDOW, NEXT_WINDOW)
+    sweep = stored(ended(3, (WINDOW, NEXT_WINDOW)), slow, bucket, seconds=100)
+    assert sweep.progress is Progress.ENDED
+    assert [query.rows for query in sweep.queries] == [3, 3, None, None, None, None]
 
-    first = stored(ended(3, windows), slow, bucket, seconds=100)
+    while sweep.progress is Progress.ENDED:
+        sweep = stored(sweep, slow, bucket, seconds=slow.now + 100)
 
-    assert first.progress is Progress.ENDED
-    assert [query.rows for query in first.queries] == [3, 3, 3, None, None, None]
-    second = stored(first, slow, bucket, seconds=slow.now + 100)
-    assert second.progress is Progress.COMPLETE
-    assert len(bucket.objects) == len(second.stored) == 2
+    assert [query.rows for query in sweep.queries] == [3] * 6
+    labels = [row["label"] for rows, _ in bucket.objects.values() for row in rows]
+    assert sorted(labels) == sorted(f"q{window}-{number}" for window in (0, 1) for number in range(3) for _ in range(3))
+
+
+def test_a_query_that_does_not_fit_a_whole_invocation_at_its_rate_fails() -> None:
+    before = ended(1)
+    slow = replace(before, pace=replace(before.pace, rate=0.001, next_at=2_000.0))
+
+    sweep = stored(slow, Service(), Bucket())
+
+    assert [query.status for query in sweep.queries] == ["Throttled"]
+    assert "do not fit one invocation at 0.001 requests a second" in sweep.queries[0].cause
 
 
 def test_transitions_invocations_and_time_of_a_step_are_counted() -> None:

@@ -109,8 +109,8 @@ def test_the_most_that_it_can_show_is_bounded(server: ScriptedServer) -> None:
     page = show(server, ok(executions=runs), ok(**execution(output=json.dumps(output(len(long))))), stored(*long))
 
     assert len(json.dumps(page)) < 200_000
-    assert page.count("<cwdb-action") == query_widget.MOST_RUNS
-    assert f"The newest {query_widget.MOST_RUNS} runs" in page
+    assert page.count("<cwdb-action") == query_widget.MOST_EXECUTIONS
+    assert f"The newest {query_widget.MOST_EXECUTIONS} executions" in page
     assert "The 6 series with the highest peaks, of 8." in page
 
 

@@ -73,7 +73,7 @@ class RankingRequest:
         windows = [Window.parse(window, "output") for window in objects_field(output, "windows") or [output]]
         most = parse_whole_within(fields, "rankedPeaks", RANKED_PEAKS)
         highest = sorted(_findings(output), key=lambda finding: finding.excess, reverse=True)
-        if not highest:
+        if not highest and "queries" not in output:
             raise InvalidInput("output: expected a finding, got an output without one")
         if "queries" in output:
             highest = highest[:most]
