@@ -288,7 +288,7 @@ query to the return of the invocation that saw it; transitions and invocations t
 total: dollars plus lag, a second of which is worth 2 Wait-Task-Choice rounds. slot s: seconds that a query occupies of
 the account's Lambda concurrency, the price of holding that no bill shows. Durable functions: one operation for the
 start and one for each attempt (the least that can be billed), no data; their limit of 3,000 operations is not enforced.
-The best loops and the best plan know the distribution and may wait before their first check. Flowquery has no tuning.\
+The best loops and the best plan know the distribution and may wait before their first check. Flowquery does not.\
 """
 
 

@@ -17,14 +17,13 @@ from flowquery.alarms.message import cause_text
 from flowquery.sweep.backfill import REQUESTS_PER_QUERY, Backfill
 
 
-def show_estimate(backfill: Backfill, estimate: Mapping[str, object], console: Console) -> None:
-    """Say what the windows that are not stored take: queries, hours, and dollars where a price is known."""
-    hours = f"{estimate['hours']:,} hours" if estimate["hours"] else "a few seconds"
+def show_estimate(backfill: Backfill, estimate: Mapping[str, Any], console: Console) -> None:
+    """Say what the windows that are not stored take: queries, time, and dollars where a price is known."""
     dollars = f", ${estimate['dollars']:.4f}" if "dollars" in estimate else ""
     console.print(
-        f"{estimate['windows']:,} windows of {backfill.window_minutes} minutes: {estimate['stored']:,} are stored, "
-        f"{estimate['todo']:,} are to do. They take {estimate['queries']:,} queries, at least {hours} "
-        f"at {backfill.requests_per_second:g} requests a second ({REQUESTS_PER_QUERY} requests a query){dollars}",
+        f"{_windows(estimate['windows'])} of {backfill.window_minutes} minutes, {estimate['stored']:,} stored, "
+        f"{estimate['todo']:,} to do: {estimate['queries']:,} queries, at least {_duration(estimate['hours'])} at "
+        f"{backfill.requests_per_second:g} requests a second ({REQUESTS_PER_QUERY} requests a query){dollars}",
         markup=False,
     )
 
@@ -70,9 +69,19 @@ def _show_ended_windows(step_functions: Any, execution_arn: str, display: Progre
 
 
 def _show_output(output: Mapping[str, Any], console: Console) -> None:
-    console.print(f"[bold green]SUCCEEDED[/] {output['done']:,} windows done, {output['left']:,} left")
+    console.print(f"[bold green]SUCCEEDED[/] {_windows(output['done'])} done, {output['left']:,} left")
     if output["left"]:
         not_stored = output["list"]
         console.print(f"The windows that are left: s3://{not_stored['bucket']}/{not_stored['key']}", markup=False)
     if manifest := output["manifest"]:
         console.print(f"How each sweep ended: s3://{manifest['Bucket']}/{manifest['Key']}", markup=False)
+
+
+def _windows(count: int) -> str:
+    return "1 window" if count == 1 else f"{count:,} windows"
+
+
+def _duration(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:,} hours"
+    return f"{round(hours * 60)} minutes" if hours * 60 >= 1.5 else "a minute"
