@@ -112,7 +112,6 @@ def test_the_ranking_of_a_sweep_knows_the_window_of_each_finding() -> None:
         ({"output": {**FOUND, "scopeId": "../x"}}, "scopeId: expected"),
         ({"output": {**FOUND, "alarmAbove": None}}, "alarmAbove is missing."),
         ({"output": {**FOUND, "finding": False}}, "output: expected a finding"),
-        ({"output": FOUND, "rankedPeaks": 0}, "output: expected a finding"),
         ({"output": FOUND, "rankedPeaks": 21}, "rankedPeaks: expected a whole number from 0 to 20"),
         ({"output": FOUND, "limit": 0}, "limit: expected a whole number from 1 to 500"),
         ({"output": FOUND, "timeoutSeconds": 0}, "timeoutSeconds: expected a number from 1"),
