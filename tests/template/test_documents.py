@@ -35,7 +35,7 @@ def rows(title: str) -> dict[str, str]:
         ),
         ("sweep_scope", "AdvanceQueries -. any error .-> StopQueries"),
         ("backfill", "SweepWindows --> CheckBackfill"),
-        ("parent_workflow", "ChooseByPeak -- not empty, value above quietUpTo --> Loud"),
+        ("parent_workflow", "RunQuery -. any error .-> ReadFailure"),
     ],
 )
 def test_a_picture_is_that_of_its_state_machine(name: str, arrow: str) -> None:
