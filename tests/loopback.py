@@ -257,6 +257,17 @@ class Stack:
         finally:
             self.configure("RaiseAlarmFunction", Environment={"Variables": environment})
 
+    @contextmanager
+    def with_timeout(self, function: str, seconds: int) -> Iterator[None]:
+        client = self.aws.client("lambda")
+        name = self.function_name(function)
+        before = client.get_function_configuration(FunctionName=name)["Timeout"]
+        self.configure(function, Timeout=seconds)
+        try:
+            yield
+        finally:
+            self.configure(function, Timeout=before)
+
     def definition(self) -> str:
         client = self.aws.client("stepfunctions")
         return str(client.describe_state_machine(stateMachineArn=self.outputs["RunQueryArn"])["definition"])

@@ -15,9 +15,10 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from flowquery.core import limits
+from flowquery.core.errors import FlowqueryError
 from flowquery.polling.policy import POLICY
 from localaws.seams.expressions import BUILT_IN, check
-from tests.loopback import LAMBDA_FAULTS, ROOT
+from tests.loopback import ROOT
 from tests.template.variables import (
     assigned_by,
     expressions_of,
@@ -37,7 +38,7 @@ NESTED_FAULTS = {
     "StepFunctions.AWSStepFunctionsException",
     "StepFunctions.SdkClientException",
 }
-AWS_ERRORS = {*LAMBDA_FAULTS, *NESTED_FAULTS, "StepFunctions.ExecutionAlreadyExistsException", "States.ALL"}
+AWS_ERRORS = {NO_CONCURRENCY, *NESTED_FAULTS, "StepFunctions.ExecutionAlreadyExistsException", "States.ALL"}
 FLOW = {"Type", "Comment", "QueryLanguage", "Next", "End"}
 RESULT = {"Assign", "Output"}
 JSONATA = {
@@ -58,8 +59,15 @@ JSONPATH = {
 FUNCTIONS = {"CheckBackfill": "PlanBackfill", "ReportFinding": "RaiseAlarm"}
 # States that a loop goes through, beside Wait states; a test says of each why it does not go round for ever.
 TURNS = {"sweep_scope": {"RankContributors", "AdvanceQueries", "StoreSweep", "StopQueries"}}
-# RankContributors absorbs the service's own faults, and each attempt starts queries.
-ABSORBED = {"RankContributors": {"Throttled", "TransientFault"}}
+# Errors of functions that the same call may not meet again, if it is sent again.
+MAY_SUCCEED = {"Throttled", "TransientFault", "UnclearOutcome"}
+NEVER_SUCCEED = {error.__name__ for error in FlowqueryError.__subclasses__()} - MAY_SUCCEED
+# Where nothing is lost by another attempt, and something without one: a query goes on, rows or an alarm are missing.
+ALWAYS = {"StopQuery", "StopQueries", "StoreSweep", "RaiseAlarm", "ReportFinding"}
+# RankContributors absorbs every error of the service.
+REFUSED = {"RankContributors": {"InvalidInput"}, **{name: set[str]() for name in ALWAYS}}
+# Attempts after any other error. A start may leave a query running whose id nobody knows.
+ATTEMPTS = {"StartQuery": 2, "RankContributors": 2, **dict.fromkeys(ALWAYS, 20)}
 NESTED = {"compare_scopes": "run_query", "backfill": "sweep_scope"}
 
 
@@ -106,12 +114,12 @@ DEFINITIONS = {path.name.partition(".")[0]: load(path) for path in PATHS}
 MACHINES = [machine for name, definition in DEFINITIONS.items() for machine in machines(name, definition)]
 OF_NAME = {str(machine): machine.states for machine in MACHINES}
 STATES = [pytest.param(machine, name, id=f"{machine}-{name}") for machine in MACHINES for name in machine.states]
-TASKS = [
-    pytest.param(machine, name, id=f"{machine}-{name}")
-    for machine in MACHINES
-    for name, state in machine.states.items()
-    if state["Type"] == "Task"
+TASKS = [(machine, name) for machine in MACHINES for name, state in machine.states.items() if state["Type"] == "Task"]
+FUNCTION_TASKS = [
+    (machine, name) for machine, name in TASKS if machine.states[name]["Resource"].endswith("lambda:invoke")
 ]
+every_task = pytest.mark.parametrize(("machine", "name"), TASKS, ids=str)
+every_function_task = pytest.mark.parametrize(("machine", "name"), FUNCTION_TASKS, ids=str)
 every_machine = pytest.mark.parametrize("machine", MACHINES, ids=str)
 every_definition = pytest.mark.parametrize("name", DEFINITIONS)
 
@@ -310,50 +318,58 @@ def test_steps_of_a_sweep_are_repeated_for_what_is_left_alone() -> None:
     assert outcome[0] == {"Condition": "{% $output = null %}", "Next": "StoreSweep"}
 
 
-@pytest.mark.parametrize(("machine", "name"), TASKS)
+@every_task
 def test_a_task_is_bounded_and_retried_with_full_jitter(machine: Machine, name: str) -> None:
     task = machine.states[name]
 
-    retried = [error for retrier in task["Retry"] for error in retrier["ErrorEquals"]]
-    assert len(retried) == len(set(retried))
+    matched = [error for retrier in task["Retry"] for error in retrier["ErrorEquals"]]
+    assert len(matched) == len(set(matched))
     for retrier in task["Retry"]:
-        assert retrier["JitterStrategy"] == "FULL"
-        assert retrier["MaxDelaySeconds"] == POLICY.longest_backoff
-        assert retrier["ErrorEquals"] == [NO_CONCURRENCY] or 1 <= retrier["MaxAttempts"] <= 6
+        if retrier["MaxAttempts"]:
+            assert retrier["JitterStrategy"] == "FULL"
+            assert retrier["MaxDelaySeconds"] == POLICY.longest_backoff
+            assert 1 <= retrier["MaxAttempts"] <= 60
     if task["Resource"].endswith("lambda:invoke"):
-        assert set(retried) == {*LAMBDA_FAULTS, "Throttled", "TransientFault"} - ABSORBED.get(name, set())
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
         assert task["TimeoutSeconds"] > timeout_of(name)
     else:
         assert task["Resource"].endswith("states:startExecution.sync:2")
-        assert set(retried) == NESTED_FAULTS
+        assert set(matched) == NESTED_FAULTS
         assert task["TimeoutSeconds"] >= DEFINITIONS[NESTED[machine.name]]["TimeoutSeconds"]
 
 
-@pytest.mark.parametrize(("machine", "name"), TASKS)
+@every_function_task
+def test_a_task_is_retried_after_what_may_succeed_if_it_is_sent_again(machine: Machine, name: str) -> None:
+    """After any error but those of which the contract says that they never do, whatever its name."""
+    refusals = [retrier for retrier in machine.states[name]["Retry"] if retrier["MaxAttempts"] == 0]
+    *_, last = machine.states[name]["Retry"]
+
+    assert {error for retrier in refusals for error in retrier["ErrorEquals"]} == REFUSED.get(name, NEVER_SUCCEED)
+    assert (last["ErrorEquals"], last["MaxAttempts"]) == (["States.ALL"], ATTEMPTS.get(name, 6))
+
+
+@every_function_task
 def test_an_account_without_free_concurrency_is_outlasted_longer_than_faults(machine: Machine, name: str) -> None:
     """Nothing ran then, so more attempts do no harm."""
-    task = machine.states[name]
+    [retrier] = [retrier for retrier in machine.states[name]["Retry"] if NO_CONCURRENCY in retrier["ErrorEquals"]]
+    *_, last = machine.states[name]["Retry"]
 
-    if task["Resource"].endswith("lambda:invoke"):
-        first, *others = task["Retry"]
-        assert first["ErrorEquals"] == [NO_CONCURRENCY]
-        assert first["MaxAttempts"] >= 10 * max(retrier["MaxAttempts"] for retrier in others)
+    assert retrier["ErrorEquals"] == [NO_CONCURRENCY]
+    assert retrier["MaxAttempts"] >= 3 * last["MaxAttempts"]
+
+
+def test_a_start_that_was_throttled_is_retried_as_often_as_other_calls() -> None:
+    [throttled] = [
+        retrier for retrier in OF_NAME["run_query"]["StartQuery"]["Retry"] if "Throttled" in retrier["ErrorEquals"]
+    ]
+
+    assert (throttled["ErrorEquals"], throttled["MaxAttempts"]) == (["Throttled"], 6)
 
 
 def test_a_retry_after_which_an_attempt_may_have_run_is_charged_as_such() -> None:
-    _, faults = OF_NAME["run_query"]["GetQueryStatus"]["Retry"]
-    _, rounds = OF_NAME["sweep_scope"]["AdvanceQueries"]["Retry"]
-
-    assert faults["MaxAttempts"] == rounds["MaxAttempts"] == POLICY.most_attempts_retried
-
-
-@pytest.mark.parametrize(("machine", "name"), STATES)
-def test_a_state_that_starts_queries_is_retried_rarely(machine: Machine, name: str) -> None:
-    """After an unclear outcome a query may be running whose id nobody knows."""
-    if name in ("StartQuery", "RankContributors"):
-        unclear = [retrier for retrier in machine.states[name]["Retry"] if "Lambda.Unknown" in retrier["ErrorEquals"]]
-        assert [retrier["MaxAttempts"] for retrier in unclear] == [2]
+    for states, name in ((OF_NAME["run_query"], "GetQueryStatus"), (OF_NAME["sweep_scope"], "AdvanceQueries")):
+        *_, last = states[name]["Retry"]
+        assert last["MaxAttempts"] == POLICY.most_attempts_retried
 
 
 def timeout_of(state: str) -> int:
@@ -362,12 +378,11 @@ def timeout_of(state: str) -> int:
     return int({**TEMPLATE["Globals"]["Function"], **named}["Timeout"])
 
 
-@pytest.mark.parametrize(("machine", "name"), TASKS)
+@every_function_task
 def test_a_task_calls_the_function_of_its_name(machine: Machine, name: str) -> None:
     task = machine.states[name]
 
-    if task["Resource"].endswith("lambda:invoke"):
-        assert task["Arguments"]["FunctionName"] == f"${{{FUNCTIONS.get(name, name)}FunctionArn}}"
+    assert task["Arguments"]["FunctionName"] == f"${{{FUNCTIONS.get(name, name)}FunctionArn}}"
 
 
 @every_machine

@@ -117,13 +117,13 @@ def test_the_most_that_it_can_show_is_bounded(server: ScriptedServer) -> None:
 def test_of_an_object_that_is_too_large_the_beginning_is_shown_and_that_is_said(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("query_widget.MOST_BYTES", 3 * len(json.dumps(ROW)) + 10)
+    monkeypatch.setattr("query_widget.MOST_ROW_BYTES", 3 * len(json.dumps(ROW)) + 10)
 
     assert "The chart shows the first 3 of 9 rows." in shown(server, [ROW] * 9)
 
 
 def test_a_line_without_end_is_not_read_to_its_end(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("query_widget.MOST_BYTES", 1000)
+    monkeypatch.setattr("query_widget.MOST_ROW_BYTES", 1000)
 
     assert "No data" not in shown(server, [ROW, {**ROW, "label": "x" * 100_000}])
 
@@ -136,11 +136,21 @@ def test_what_is_not_this_stacks_is_not_read(server: ScriptedServer, place: dict
     page = shown(server, [ROW], known)
 
     assert len(server.requests) == 2
-    assert "Its rows cannot be shown here." in page
+    assert "Its rows are no longer stored" in page
 
 
-def test_no_run_yet_is_said(server: ScriptedServer) -> None:
-    assert "No run yet." in show(server, ok(executions=[]))
+def test_no_execution_yet_is_said(server: ScriptedServer) -> None:
+    assert "No execution yet." in show(server, ok(executions=[]))
+
+
+@pytest.mark.parametrize("more", [{"execution": ""}, {"execution": None}, {"widgetContext": {"width": None}}])
+def test_a_field_that_was_emptied_is_as_one_that_is_absent(server: ScriptedServer, more: dict[str, object]) -> None:
+    replies = ok(executions=[execution()]), ok(**execution(output=json.dumps(output(1)))), stored(ROW)
+
+    server.other_replies = list(replies)
+    emptied = call("query_widget", more)
+    server.other_replies = list(replies)
+    assert emptied == call("query_widget", {})
 
 
 def test_no_data_is_said(server: ScriptedServer) -> None:
@@ -176,15 +186,16 @@ def test_an_input_that_cannot_be_used_is_named_and_nothing_is_called(
         (http(200, gzip.compress(b"{}" * 500, mtime=0)[:-9]), errors.MalformedReply),
         (http(403), errors.AccessDenied),
         (http(200, b""), None),
+        (http(404), None),
     ],
-    ids=["no gzip", "cut", "refused", "nothing"],
+    ids=["no gzip", "cut", "refused", "nothing", "expired"],
 )
 def test_an_object_that_cannot_be_read_is_an_error(
     server: ScriptedServer, reply: bytes, error: type[Exception] | None
 ) -> None:
     replies = ok(executions=[execution()]), ok(**execution(output=json.dumps(output()))), reply
     if error is None:
-        assert "cannot be shown" in show(server, *replies)
+        assert "no longer stored" in show(server, *replies)
         return
     with pytest.raises(error):
         show(server, *replies)

@@ -116,11 +116,13 @@ CASES = {
     ),
     "a start whose outcome stays unclear": Case(
         f"StartQuery! {FAILED}",
-        "TransientFault",
+        "UnclearOutcome",
         script=Script(start_faults=("InternalServerException",) * 9),
         retries=2,
     ),
-    "a start that takes too long": Case(f"StartQuery! {FAILED}", "States.Timeout", expiring={"StartQuery": 1}),
+    "a start that takes too long": Case(
+        f"StartQuery! {FAILED}", "States.Timeout", expiring={"StartQuery": 3}, retries=2
+    ),
     "a status that is refused": Case(
         f"StartQuery GetQueryStatus! StopQuery {FAILED}",
         "AccessDenied",
@@ -138,12 +140,14 @@ CASES = {
         f"StartQuery GetQueryStatus! StopQuery {FAILED}",
         "States.Timeout",
         stops=1,
-        expiring={"GetQueryStatus": 1},
+        expiring={"GetQueryStatus": 7},
+        retries=6,
     ),
     "a stop that fails": Case(
         f"StartQuery {CHECK} StopQuery! {FAILED}",
         "UnknownStatus",
-        script=Script(("PAUSED",), stop_faults=("AccessDeniedException",)),
+        script=Script(("PAUSED",), stop_faults=("AccessDeniedException",) * 21),
+        retries=20,
     ),
     "results that are gone": Case(
         f"StartQuery {CHECK} GetQueryResults! {FAILED}",
@@ -194,7 +198,12 @@ CASES = {
         uncounted=(2, 3),
     ),
     "a finding whose ranking takes too long": Case(
-        f"{FOUND} RankContributors! {REPORTED}", event=FINDING, alarm="finding:", expiring={"RankContributors": 1}
+        f"{FOUND} RankContributors! {REPORTED}",
+        event=FINDING,
+        alarm="finding:",
+        expiring={"RankContributors": 3},  # which invokes nothing
+        retries=2,
+        uncounted=(2, 0),
     ),
     "a finding that cannot be reported": Case(
         f"{FOUND} RankContributors ReportFinding! QueryNotSucceeded",
@@ -202,17 +211,17 @@ CASES = {
         event=FINDING,
         alarm="",
         objects=2,
-        faults={"RaiseAlarm": [LOST] * 7},
-        retries=6,
-        uncounted=(6, 6),
+        faults={"RaiseAlarm": [LOST] * 21},
+        retries=20,
+        uncounted=(20, 20),
     ),
     "an alarm that cannot be sent": Case(
         f"StartQuery {CHECK} RaiseAlarm! QueryNotSucceeded",
         "QueryFailed",
         script=with_script("failed"),
         alarm="",
-        faults={"RaiseAlarm": [LOST] * 7},
-        retries=6,
+        faults={"RaiseAlarm": [LOST] * 21},
+        retries=20,
     ),
 }
 
@@ -415,13 +424,21 @@ def test_lambdas_own_faults_are_retried(stack: Stack, function: str, faults: lis
     assert run.output["cost"]["transitions"] == len(run.path) + len(faults)
 
 
-@pytest.mark.parametrize("function", ["StartQuery", "GetQueryStatus", "RaiseAlarm"])
+@pytest.mark.parametrize("function", ["StartQuery", "GetQueryStatus", "RankContributors", "RaiseAlarm"])
 def test_an_account_without_free_concurrency_is_outlasted_for_longer(stack: Stack, function: str) -> None:
-    stack.runtime.faults = {function: ["Lambda.TooManyRequestsException"] * 30}
+    stack.runtime.faults = {function: ["Lambda.TooManyRequestsException"] * 20}
 
     run = stack.run(FINDING)
 
-    assert (run.status, run.retries) == ("SUCCEEDED", 30)
+    assert (run.status, run.retries) == ("SUCCEEDED", 20)
+
+
+def test_an_error_that_nobody_has_named_is_retried(stack: Stack) -> None:
+    stack.runtime.faults = {"GetQueryResults": ["Lambda.NewException", "KeyError", "Runtime.ExitError"]}
+
+    run = stack.run(event("run_query"))
+
+    assert (run.status, run.retries) == ("SUCCEEDED", 3)
 
 
 def test_a_retried_status_check_is_charged_to_the_budget(stack: Stack) -> None:
