@@ -35,11 +35,7 @@ def rows(title: str) -> dict[str, str]:
         ),
         ("sweep_scope", "AdvanceQueries -. any error .-> StopQueries"),
         ("backfill", "SweepWindows --> CheckBackfill"),
-<<<<<<< HEAD
         ("parent_workflow", "ChooseByPeak -- no peak or value up to quietUpTo --> ScopeCompared"),
-=======
-        ("parent_workflow", "RunQuery -. any error .-> ReadFailure"),
->>>>>>> wt-workflow
     ],
 )
 def test_a_picture_is_that_of_its_state_machine(name: str, arrow: str) -> None:
