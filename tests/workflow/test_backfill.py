@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from localaws.scripted_network_flow_monitor import Call, Script
-from tests.contract.test_contract import check
+from tests.contract.schemas import check
 from tests.loopback import SCOPE_ID, Run, Stack
 
 PAIRS = [
