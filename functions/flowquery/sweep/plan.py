@@ -75,7 +75,6 @@ def plan_sweep(value: object, allowed: AllowedValues, defaults: SweepDefaults) -
         product = f"{len(windows)} windows of {len(selections)}"
         raise InvalidInput(f"windows: expected at most {SWEEP_QUERIES} queries in one sweep, got {product}")
     rate = parse_within(fields, "requestsPerSecond", REQUESTS_PER_SECOND, defaults.requests_per_second)
-    plan_ranking(value, defaults)  # a backfill and a schedule refuse here what PlanSweep would refuse later
     return Sweep(
         scope_id=scope_id,
         windows=windows,
