@@ -37,7 +37,8 @@ def test_each_modelled_error_ends_in_its_named_error(
     with pytest.raises(errors.FlowqueryError) as raised:
         call(function, FUNCTION_EVENTS[function])
 
-    assert type(raised.value).__name__ == name
+    unclear = function == "start_query" and name == "TransientFault"  # no token makes a second start harmless
+    assert type(raised.value).__name__ == ("UnclearOutcome" if unclear else name)
     assert server.other_requests == []
 
 

@@ -90,6 +90,11 @@ def test_a_single_query_is_ranked_over_its_own_window() -> None:
     assert (sweep.limit, sweep.timeout_seconds, sweep.pace.ceiling) == (7, 60, 2)
 
 
+def test_a_single_query_is_ranked_whatever_the_number_of_ranked_peaks() -> None:
+    """That is a number of a sweep's findings; a stack may have set it to 0."""
+    assert len(request(FOUND, rankedPeaks=0).sweep.queries) == 1
+
+
 def test_the_ranking_of_a_sweep_knows_the_window_of_each_finding() -> None:
     found = swept(11, 30)
     later = {"startTime": "2026-11-24T10:00:00Z", "endTime": "2026-11-24T11:00:00Z", "objects": []}
