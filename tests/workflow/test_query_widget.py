@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from tests.loopback import Stack
 
 
-def widget(stack: Stack, **asked: object) -> str:
+def widget(stack: Stack, **fields: object) -> str:
     client = stack.aws.client("lambda")
     arn = stack.outputs["QueryWidgetFunctionArn"]
-    answered = client.invoke(FunctionName=arn, Payload=json.dumps(asked))
+    answered = client.invoke(FunctionName=arn, Payload=json.dumps(fields))
     page = json.loads(answered["Payload"].read())
     assert "FunctionError" not in answered, page
     return str(page)
