@@ -26,6 +26,7 @@ from localaws.seams import (
     awslambda,
     cloudformation,
     execution_ends,
+    json_paths,
     moto_modules,
     networkflowmonitor,
     stepfunctions,
@@ -50,6 +51,7 @@ class LocalAws:
     def __enter__(self) -> Self:
         execution_ends.install()
         moto_modules.install()
+        json_paths.install()
         networkflowmonitor.install()
         scripted_network_flow_monitor.install(self.clock)
         awslambda.install(self.runtime)
