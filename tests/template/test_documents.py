@@ -29,10 +29,7 @@ def rows(title: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("name", "arrow"),
     [
-        (
-            "run_query",
-            "ChooseByStatus -- \"status in ['QUEUED', 'RUNNING'] and not(poll.exhausted)\" --> WaitBeforeNextCheck",
-        ),
+        ("run_query", "ChooseByStatus -- QUEUED or RUNNING, budget left --> WaitBeforeNextCheck"),
         ("sweep_scope", "AdvanceQueries -. any error .-> StopQueries"),
         ("backfill", "SweepWindows --> CheckBackfill"),
         ("parent_workflow", "ChooseByPeak -- no peak or value up to quietUpTo --> ScopeCompared"),
