@@ -239,7 +239,10 @@ def test_checks_that_were_lost_are_not_sent_again_at_once() -> None:
     assert run.rounds == 3
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 8, 12, 33])
+LONG = [pytest.param(count, marks=pytest.mark.slow) for count in (8, 12, 33)]  # four take the most rounds
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, *LONG])
 def test_the_longest_budget_stays_under_25_000_events(count: int) -> None:
     run = Run(Service((1e9,)), sweep_of(count, 5, 86_400)).to_end()
 
