@@ -43,7 +43,7 @@ def localaws(*arguments: str, home: Path, report: Path | None = None) -> subproc
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.keys() - ERRORS.keys() - {"duplicate-delivery"})
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS.keys() - ERRORS.keys() - {"duplicate-delivery"}))
 def test_a_run_that_succeeds_shows_states_table_chart_objects_and_cost(scenario: str, tmp_path: Path) -> None:
     home, report = tmp_path / "home", tmp_path / "new" / "report.html"
     home.mkdir()

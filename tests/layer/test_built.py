@@ -144,7 +144,7 @@ def test_a_reply_that_the_model_does_not_allow_is_refused_as_before(built: Build
 
     assert (ran["error"], ran["message"]) == (
         "MalformedReply",
-        "GetQueryStatusWorkloadInsightsTopContributorsData: reply: status is missing",
+        "GetQueryStatusWorkloadInsightsTopContributorsData: reply.status is missing",
     )
 
 
