@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Fields = Mapping[str, object]
 
 SUBJECT_LENGTH = 100  # as SNS takes it
-CAUSE_LENGTH = 2_000  # SNS refuses a message of more than 256 KB, and then nobody gets it
+CAUSE_LENGTH, LINE_LENGTH = 2_000, 2_200
+TEXT_LENGTH = 60_000  # characters: SNS refuses a message of more than 256 KB, and then nobody gets it
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 # For each error name the likely reason and what to do next; "*" for every other.
 ADVICE: Mapping[str, Mapping[str, str]] = json.loads(Path(__file__).with_name("advice.json").read_text("utf-8"))
@@ -35,7 +36,8 @@ class Alarm:
 
     @classmethod
     def of(cls, subject: str, lines: list[str], *, is_finding: bool = False) -> Alarm:
-        return cls(ascii_text(subject)[:SUBJECT_LENGTH].strip(), "\n".join(map(visible, lines)), is_finding)
+        text = "\n".join(truncated(visible(line), LINE_LENGTH) for line in lines)
+        return cls(ascii_text(subject)[:SUBJECT_LENGTH].strip(), truncated(text, TEXT_LENGTH), is_finding)
 
 
 def error_of(failure: Fields) -> str:

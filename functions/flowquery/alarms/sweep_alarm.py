@@ -84,9 +84,11 @@ def _failed_lines(failed: list[Fields], starts: list[str]) -> list[str]:
     if not failed:
         return []
     lines = ["Not succeeded:"]
-    lines += [f"  {_query_name(query, starts)}: {query['status']}: {query['cause']}" for query in failed[:MOST_NAMED]]
+    lines += [
+        f"  {_query_name(query, starts)}: {query.get('status')}: {query['cause']}" for query in failed[:MOST_NAMED]
+    ]
     lines += [f"  and {len(failed) - MOST_NAMED} more, in the execution's history"] if len(failed) > MOST_NAMED else []
-    for error in dict.fromkeys(str(query["status"]) for query in failed):
+    for error in list(dict.fromkeys(str(query.get("status")) for query in failed))[:MOST_NAMED]:
         advice = ADVICE.get(error, ADVICE["*"])
         lines.append(f"{error}: {advice['likely']} {advice['next']}")
     unclear = [_query_name(query, starts) for query in failed if query.get("unclear")]
@@ -123,7 +125,7 @@ def _finding_lines(output: Fields, peaks: list[Fields], starts: list[str]) -> li
 def _query_name(query: Fields, starts: list[str]) -> str:
     """Name the query's selection, and of several windows which."""
     window = query.get("window")
-    of_window = f" {starts[window]}" if isinstance(window, int) and 1 < len(starts) > window else ""
+    of_window = f" {starts[window]}" if isinstance(window, int) and 1 < len(starts) > window >= 0 else ""
     return f"{query.get('metricName')} {query.get('destinationCategory')}{of_window}"
 
 
