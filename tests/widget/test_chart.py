@@ -86,8 +86,8 @@ def test_each_colour_stands_out_on_light_and_on_dark(color: str, ground: str) ->
 
 
 def luminance(color: str) -> float:
-    parts = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    channels = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -140,7 +140,7 @@ def test_whatever_the_rows_the_chart_is_well_formed_and_inside_its_frame(found: 
     for ring in svg.iter(f"{SVG}circle"):
         assert 0 <= float(ring.get("cx", "")) <= width
         assert 0 <= float(ring.get("cy", "")) <= height
-    labels = [float(part.get("y", "")) for part in svg.iter(f"{SVG}text")]
+    labels = [float(found_text.get("y", "")) for found_text in svg.iter(f"{SVG}text")]
     assert all(0 <= y <= height for y in labels)
 
 
@@ -155,17 +155,17 @@ def test_whatever_the_rows_the_chart_is_well_formed_and_inside_its_frame(found: 
 def test_times_are_round_and_say_their_zone(minutes: list[int], ticks: list[str]) -> None:
     points = tuple(Point(START.timestamp() + 60 * at, 1.0) for at in minutes)
 
-    said = texts(draw([Series("a", points, points[0])], "bytes", "one"))
+    drawn = texts(draw([Series("a", points, points[0])], "bytes", "one"))
 
-    assert set(ticks) <= set(said)
+    assert set(ticks) <= set(drawn)
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [(0, "0"), (1234567.891, "1,234,567.89"), (10.5, "10.5"), (0.00123456, "0.00123"), (-5, "-5"), (2e18, "2e+18")],
 )
-def test_numbers_read_as_people_write_them(value: float, said: str) -> None:
-    assert number(value) == said
+def test_numbers_read_as_people_write_them(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 def test_words_say_what_is_counted() -> None:

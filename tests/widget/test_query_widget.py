@@ -25,19 +25,19 @@ HTML = {"div", "h3", "p", "strong", "a", "table", "thead", "tbody", "tr", "th", 
 ROW = {"timestamp": "2026-11-24T08:00:00Z", "label": "use1-az1", "value": 7.5}
 
 
-def show(server: ScriptedServer, *replies: bytes, **asked: Any) -> str:
+def show(server: ScriptedServer, *replies: bytes, **parameters: Any) -> str:
     server.other_replies = list(replies)
-    answer = call("query_widget", asked)
+    answer = call("query_widget", parameters)
     assert isinstance(answer, str)
     return answer
 
 
-def shown(server: ScriptedServer, rows: list[dict[str, Any]], told: dict[str, Any] | None = None) -> str:
-    known = json.dumps(told or output(len(rows)))
-    return show(server, ok(executions=[execution()]), ok(**execution(output=known)), stored(*rows))
+def shown(server: ScriptedServer, rows: list[dict[str, Any]], of: dict[str, Any] | None = None) -> str:
+    text = json.dumps(of or output(len(rows)))
+    return show(server, ok(executions=[execution()]), ok(**execution(output=text)), stored(*rows))
 
 
-def test_it_shows_recent_runs_with_their_states_and_the_chart_of_the_newest_that_succeeded(
+def test_it_shows_recent_executions_and_the_chart_of_the_newest_that_succeeded(
     server: ScriptedServer,
 ) -> None:
     listed = [execution("c", "RUNNING"), execution("b", "FAILED"), execution("a")]
@@ -45,12 +45,12 @@ def test_it_shows_recent_runs_with_their_states_and_the_chart_of_the_newest_that
     page = show(server, ok(executions=listed), ok(**execution("a", output=json.dumps(output()))), stored(ROW))
 
     text = parsed(page).text
-    for said in ("RUNNING", "FAILED", "SUCCEEDED (shown)", "took 12.5 s", "peak 7.5", "TCP retransmissions between"):
-        assert said in text, said
+    for words in ("RUNNING", "FAILED", "SUCCEEDED (shown)", "took 12.5 s", "peak 7.5", "TCP retransmissions between"):
+        assert words in text, words
     assert json.loads(server.requests[1].body)["executionArn"].endswith(":execution:RunQuery:a")
 
 
-def test_each_run_is_a_link_that_calls_this_function_for_it(server: ScriptedServer) -> None:
+def test_each_execution_is_a_link_that_calls_this_function_for_it(server: ScriptedServer) -> None:
     page = shown(server, [ROW])
 
     [(before, (_, action))] = [
@@ -64,7 +64,7 @@ def test_each_run_is_a_link_that_calls_this_function_for_it(server: ScriptedServ
     assert json.loads(parameters) == {"execution": "a-run"}
 
 
-def test_a_run_that_was_chosen_is_shown(server: ScriptedServer) -> None:
+def test_an_execution_that_was_chosen_is_shown(server: ScriptedServer) -> None:
     failed = execution("b", "FAILED", error="QueryFailed", cause="<b>observed</b>")
 
     page = show(server, ok(executions=[execution()]), ok(**failed), execution="b")
@@ -93,7 +93,7 @@ def test_a_hostile_label_changes_no_tag(server: ScriptedServer, label: str) -> N
     assert tags(label) == tags("use1-az1")
 
 
-def test_asked_to_describe_itself_it_answers_markdown_and_calls_nothing(server: ScriptedServer) -> None:
+def test_its_description_is_markdown_and_calls_nothing(server: ScriptedServer) -> None:
     answer = call("query_widget", {"describe": True})
 
     assert answer.startswith("## ")
@@ -104,9 +104,9 @@ def test_asked_to_describe_itself_it_answers_markdown_and_calls_nothing(server: 
 def test_the_most_that_it_can_show_is_bounded(server: ScriptedServer) -> None:
     times = [f"2026-11-24T{hour:02}:{minute:02}:00Z" for hour in range(24) for minute in range(0, 60, 5)]
     long = [{**ROW, "timestamp": at, "label": f"{label}{'<' * 300}"} for label in range(8) for at in times]
-    runs = [execution(f"{number:03}{'n' * 77}") for number in range(40)]
+    executions = [execution(f"{number:03}{'n' * 77}") for number in range(40)]
 
-    page = show(server, ok(executions=runs), ok(**execution(output=json.dumps(output(len(long))))), stored(*long))
+    page = show(server, ok(executions=executions), ok(**execution(output=json.dumps(output(len(long))))), stored(*long))
 
     assert len(json.dumps(page)) < 200_000
     assert page.count("<cwdb-action") == query_widget.MOST_EXECUTIONS
@@ -130,10 +130,10 @@ def test_a_line_without_end_is_not_read_to_its_end(server: ScriptedServer, monke
 
 @pytest.mark.parametrize("place", [{"bucket": "another"}, {"key": "private/rows.gz"}])
 def test_what_is_not_this_stacks_is_not_read(server: ScriptedServer, place: dict[str, str]) -> None:
-    known = output(1)
-    known["results"] |= place
+    elsewhere = output(1)
+    elsewhere["results"] |= place
 
-    page = shown(server, [ROW], known)
+    page = shown(server, [ROW], elsewhere)
 
     assert len(server.requests) == 2
     assert "Its rows are no longer stored" in page
@@ -159,7 +159,7 @@ def test_no_data_is_said(server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "field"),
+    ("parameters", "field"),
     [
         ({"execution": "a:b"}, "execution"),
         ({"execution": "../x"}, "execution"),
@@ -171,10 +171,10 @@ def test_no_data_is_said(server: ScriptedServer) -> None:
     ],
 )
 def test_an_input_that_cannot_be_used_is_named_and_nothing_is_called(
-    server: ScriptedServer, asked: Any, field: str
+    server: ScriptedServer, parameters: Any, field: str
 ) -> None:
     with pytest.raises(errors.InvalidInput, match=f"^{re.escape(field)}: "):
-        call("query_widget", asked)
+        call("query_widget", parameters)
 
     assert server.requests == []
 
@@ -201,7 +201,7 @@ def test_an_object_that_cannot_be_read_is_an_error(
         show(server, *replies)
 
 
-def test_it_fits_the_width_that_cloudwatch_tells(server: ScriptedServer) -> None:
+def test_it_fits_the_width_that_cloudwatch_sends(server: ScriptedServer) -> None:
     server.other_replies = [ok(executions=[execution()]), ok(**execution(output=json.dumps(output()))), stored(ROW)]
 
     assert 'viewBox="0 0 1156 300"' in call("query_widget", event("query_widget"))
