@@ -7,7 +7,7 @@ from samtranslator.yaml_helper import yaml_parse
 from benchmarks.cold_start import MEMORY_SIZES, memory_table
 from tests.loopback import ROOT, event
 
-START_SECONDS, LOOK_SECONDS = 0.2, 0.0012
+START_SECONDS, CHECK_SECONDS = 0.2, 0.0012
 
 
 def test_the_default_is_the_least_for_queries_of_5_seconds_and_more() -> None:
@@ -25,5 +25,5 @@ def test_power_tuning_tries_the_sizes_of_the_arithmetic() -> None:
 
 
 def least(query_seconds: int) -> float:
-    rows = memory_table(START_SECONDS, LOOK_SECONDS)
+    rows = memory_table(START_SECONDS, CHECK_SECONDS)
     return min(rows, key=lambda row: row[f"dollarsAt{query_seconds}s"])["memoryMb"]

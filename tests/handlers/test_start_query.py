@@ -121,7 +121,7 @@ def test_what_the_service_model_does_not_allow_is_refused(
         ("alarmAbove", 5),
     ],
 )
-def test_what_a_ranking_cannot_be_asked_is_refused(server: ScriptedServer, field: str, value: object) -> None:
+def test_what_a_ranking_does_not_take_is_refused(server: ScriptedServer, field: str, value: object) -> None:
     with pytest.raises(errors.InvalidInput, match=f"^{field}"):
         call("start_query", {**RANKING, "limit": 10, field: value})
 

@@ -35,7 +35,7 @@ def test_a_throttle_slows_by_a_tenth_and_ends_the_burst(ceiling: float) -> None:
 
 
 @given(ceilings)
-def test_the_rate_recovers_evenly_up_to_what_was_asked_for(ceiling: float) -> None:
+def test_the_rate_recovers_evenly_up_to_its_ceiling(ceiling: float) -> None:
     pace, now, rates = Pace(ceiling, ceiling / 2), 0.0, [ceiling / 2]
     while pace.rate < ceiling:
         now = max(now, pace.ready_at)

@@ -81,7 +81,7 @@ def test_other_scopes_and_selections_have_other_names() -> None:
     assert len({*scopes, *selections}) == 7
 
 
-def test_a_sweep_over_the_same_selections_has_the_same_name_however_they_are_said() -> None:
+def test_a_sweep_over_the_same_selections_has_the_same_name_however_they_are_written() -> None:
     metrics, categories = ["TIMEOUTS"], ["INTER_AZ", "INTRA_AZ"]
     selections = [{"metricName": "TIMEOUTS", "destinationCategory": name} for name in reversed(categories)]
 

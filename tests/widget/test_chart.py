@@ -91,7 +91,7 @@ def luminance(color: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_of_more_series_the_highest_are_drawn_and_that_is_said() -> None:
+def test_of_more_series_the_highest_are_drawn_and_the_title_says_so() -> None:
     svg = draw(series_of(rows(**{f"s{number}": [number, 1] for number in range(9)})), "bytes", "one")
 
     drawn = [text for text in texts(svg) if re.match(r"[A-Z] ", text)]

@@ -114,7 +114,7 @@ def test_the_most_that_it_can_show_is_bounded(server: ScriptedServer) -> None:
     assert "The 6 series with the highest peaks, of 8." in page
 
 
-def test_of_an_object_that_is_too_large_the_beginning_is_shown_and_that_is_said(
+def test_of_an_object_that_is_too_large_the_widget_shows_the_beginning_and_says_so(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("query_widget.MOST_ROW_BYTES", 3 * len(json.dumps(ROW)) + 10)
@@ -139,7 +139,7 @@ def test_what_is_not_this_stacks_is_not_read(server: ScriptedServer, place: dict
     assert "Its rows are no longer stored" in page
 
 
-def test_no_execution_yet_is_said(server: ScriptedServer) -> None:
+def test_without_an_execution_the_widget_says_so(server: ScriptedServer) -> None:
     assert "No execution yet." in show(server, ok(executions=[]))
 
 
@@ -153,7 +153,7 @@ def test_a_field_that_was_emptied_is_as_one_that_is_absent(server: ScriptedServe
     assert emptied == call("query_widget", {})
 
 
-def test_no_data_is_said(server: ScriptedServer) -> None:
+def test_without_data_the_widget_says_so(server: ScriptedServer) -> None:
     assert "No data" in shown(server, [], output(0))
     assert len(server.requests) == 2
 
