@@ -95,9 +95,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
+def turned_clock(monkeypatch: pytest.MonkeyPatch) -> TurnedClock:
+    """Let holds and pauses take no time."""
+    turned = TurnedClock()
+    monkeypatch.setattr(clock, "monotonic", turned.monotonic)
+    monkeypatch.setattr(clock, "sleep", turned.sleep)
+    return turned
+
+
+@pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     for config in (session.CONFIG, s3.PUT_CONFIG):
         monkeypatch.setattr(config, "read_timeout", 0.2)
+    for verb in network_flow_monitor.READ_TIMEOUTS:
+        monkeypatch.setitem(network_flow_monitor.READ_TIMEOUTS, verb, 0.2)
 
 
 def forget_clients() -> None:

@@ -10,6 +10,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 
 from flowquery.aws import network_flow_monitor
 from flowquery.core import errors
+from localaws.clock import TurnedClock
 from tests.loopback import QUERY_ID, SCOPE_ID, SELECTION
 from tests.scripted import Reply, ScriptedServer, call, error, http, ok
 
@@ -44,7 +45,9 @@ def test_a_status_reply_cut_anywhere_is_worth_another_attempt(server: ScriptedSe
     assert names == {"TransientFault"}
 
 
-def test_a_status_reply_cut_in_the_middle_is_checked_again_in_a_hold(server: ScriptedServer) -> None:
+def test_a_status_reply_cut_in_the_middle_is_checked_again_in_a_hold(
+    server: ScriptedServer, turned_clock: TurnedClock
+) -> None:
     replies = [cuts(status="SUCCEEDED")[9], ok(status="SUCCEEDED")]
 
     server.replies = replies
@@ -80,7 +83,9 @@ def test_of_a_start_cut_anywhere_the_outcome_is_unclear(server: ScriptedServer) 
         (error(403, "AccessDeniedException"), "AccessDenied"),
     ],
 )
-def test_of_a_start_only_a_clear_refusal_is_none(server: ScriptedServer, reply: Reply, name: str) -> None:
+def test_of_a_start_only_a_clear_refusal_is_none(
+    server: ScriptedServer, short_timeouts: None, reply: Reply, name: str
+) -> None:
     assert outcome(server, "start_query", START, reply) == name
 
 
@@ -203,7 +208,9 @@ UNKNOWN = [error(404, "ResourceNotFoundException"), http(400, '{"message": "Quer
 
 
 @pytest.mark.parametrize("unknown", UNKNOWN)
-def test_just_after_the_start_an_unknown_id_is_like_a_throttle(server: ScriptedServer, unknown: bytes) -> None:
+def test_just_after_the_start_an_unknown_id_is_like_a_throttle(
+    server: ScriptedServer, turned_clock: TurnedClock, unknown: bytes
+) -> None:
     server.replies = [unknown, ok(status="SUCCEEDED")]
 
     answer = call("get_query_status", {**QUERY, "holdSeconds": 5})

@@ -139,7 +139,7 @@ elif point == "after the put":
     s3_events.register("after-call.s3.PutObject", die)
 print(json.dumps(get_query_results.handler(json.loads(sys.argv[2]), Context())))
 """
-POINTS = ["before the first page", "between pages", "before the put", "amid the put", "after the put"]
+EARLIER_POINTS = ["before the first page", "between pages", "before the put", "amid the put"]
 
 
 @pytest.fixture
@@ -171,7 +171,9 @@ def held(stack: Stack) -> tuple[bytes, dict[str, str]]:
     return stored["Body"].read(), stored["Metadata"]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", ["after the put", *(pytest.param(point, marks=pytest.mark.slow) for point in EARLIER_POINTS)]
+)
 def test_a_process_that_is_killed_leaves_nothing_or_all_and_the_next_completes_it(
     ready: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
