@@ -112,9 +112,11 @@ MANY = {
 def test_an_alarm_stays_small_whatever_a_field_holds(workflow: str, name: str, value: object) -> None:
     failure = {"Error": HUGE, "Cause": HUGE}
 
-    size = len(write_alarm({"failure": failure, "workflow": workflow, name: value}).text.encode())
+    alarm = write_alarm({"failure": failure, "workflow": workflow, name: value})
 
-    assert size < MOST_SNS_BYTES
+    assert len(alarm.text.encode()) < MOST_SNS_BYTES
+    assert len(alarm.subject) <= SUBJECT_LENGTH
+    assert alarm.subject.isascii()
 
 
 def test_the_link_to_the_execution_is_kept_however_long_the_rest_is() -> None:
